@@ -1,0 +1,1 @@
+"""Values the whole engine shares: no I/O, no clock."""

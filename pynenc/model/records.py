@@ -1,0 +1,542 @@
+"""What callers send to a control store and what it answers: the shapes of ENGINE 2.4.
+
+Plain values. Times that a client sends are durations; instants (`*_at_us`) are always the store's, in
+microseconds since the Unix epoch. Arguments, results and errors are opaque bytes here (see `wire.envelope`).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.model.status import InvocationStatus, Reason, State
+
+# --- submit ---------------------------------------------------------------------------------------------
+
+
+class DedupePhase(IntEnum):
+    """How long a deduplication key points at the invocation that took it."""
+
+    UNTIL_CLAIMED = 0
+    UNTIL_FINAL = 1
+    UNTIL_PURGED = 2
+    """As long as anything is known of the invocation: idempotency keys."""
+    WHILE_GOOD = 3
+    """Until it ends otherwise than in SUCCESS, else until purged: cached results."""
+
+
+class Dedupe(Struct, frozen=True, array_like=True):
+    """A key under which only one invocation is created at a time."""
+
+    key: bytes
+    phase: DedupePhase
+
+
+class Fence(Struct, frozen=True, array_like=True):
+    """Proof that its bearer still owns an invocation: the session and the epoch of its claim."""
+
+    session: SessionId
+    invocation_id: InvocationId
+    epoch: Epoch
+
+
+class AfterPolicy(IntEnum):
+    """What the invocations somebody comes after must have ended in."""
+
+    ALL_SUCCEEDED = 0
+    """Any other ending cancels the one that waits (reason `dependency <id> ended <status>`)."""
+    ALL_DONE = 1
+
+
+class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A new invocation."""
+
+    invocation_id: InvocationId
+    task_id: str
+    arguments: bytes
+    queue: str = "default"
+    language: str = "python"
+    policy: bytes = b""
+    """Encoded `RunPolicy`: what runners need to know of the task's options. Opaque to stores."""
+    meta: bytes = b""
+    """Client context (trace carrier, log context). Opaque to stores."""
+    band: int = 128
+    """0..255, lower runs first."""
+    key: int | None = None
+    """Order within the band, 0..2**44-1; None: the store's own sequence (first in, first out)."""
+    delay_us: int = 0
+    expires_us: int | None = None
+    """Ends EXPIRED unless it started within this time (counted from submission)."""
+    retention_us: int | None = None
+    """How long the outcome is kept after the end; None: for ever."""
+    max_crashes: int = 5
+    """So many runs may be lost to crashes; the next one ends it FAILED."""
+    after: tuple[InvocationId, ...] = ()
+    after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
+    dedupe: Dedupe | None = None
+    parent: Fence | None = None
+    """Set when submitted from inside a run: a stale parent submits nothing. Also records parent and root."""
+    parent_id: InvocationId | None = None
+    """Parent without a fence; ignored when `parent` is set."""
+    gates: tuple[str, ...] = ()
+    """Room for section 4 of the engine; stores that have no gates refuse anything but ()."""
+
+
+class SubmitVerdict(IntEnum):
+    CREATED = 0
+    EXISTING = 1
+    """The id is known already (a repeated submission); nothing changed."""
+    DEDUPED = 2
+    """Another invocation holds the key: `invocation_id` names it."""
+    STALE_PARENT = 3
+    """The parent's fence is superseded; nothing was created."""
+    UNKNOWN_DEPENDENCY = 4
+    """An id in `after` is unknown; `invocation_id` names it; nothing was created."""
+
+
+class SubmitReply(Struct, frozen=True, array_like=True):
+    verdict: SubmitVerdict
+    invocation_id: InvocationId
+
+
+# --- sessions -------------------------------------------------------------------------------------------
+
+
+class SessionKind(IntEnum):
+    RUNNER = 0
+    CLIENT = 1
+
+
+class SessionInfo(Struct, frozen=True, kw_only=True):
+    """What a process tells of itself when it opens a session."""
+
+    kind: SessionKind
+    name: str
+    """For people: `ThreadRunner@host:pid`. Not an identity."""
+    host: str
+    pid: int
+    queues: tuple[str, ...] = ()
+    """Queues it claims from; () means every queue of its language."""
+    slots: int = 0
+    language: str = "python"
+    code_version: str = ""
+    doorbell: str = ""
+    """Address at which producers ring; a store that wakes otherwise ignores it."""
+
+
+class SessionRow(Struct, frozen=True, kw_only=True):
+    """A session as queries see it."""
+
+    session: SessionId
+    info: SessionInfo
+    opened_at_us: int
+    expires_at_us: int
+    ended_at_us: int | None
+    owned: int
+    """Invocations it owns in any state."""
+    running: int
+    """Those that hold a slot: OWNED."""
+
+
+# --- exchange -------------------------------------------------------------------------------------------
+
+
+class Success(Struct, frozen=True, kw_only=True, tag="success", omit_defaults=True):
+    """The body returned."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    result: bytes
+    ran_us: int = 0
+    """How long the body ran, for those that were never reported as started."""
+    worker: int = 0
+    """Which worker of the runner ran it: a process id or a thread number, for people."""
+
+
+class Failure(Struct, frozen=True, kw_only=True, tag="failure", omit_defaults=True):
+    """The body raised, and that is final."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    error: bytes
+    reason: str = ""
+    ran_us: int = 0
+    worker: int = 0
+
+
+class Retry(Struct, frozen=True, kw_only=True, tag="retry", omit_defaults=True):
+    """The attempt failed and another one follows after `delay_us`; the attempt counts."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    error: bytes
+    delay_us: int = 0
+    reason: Reason = Reason.RETRY
+    ran_us: int = 0
+    worker: int = 0
+
+
+class Release(Struct, frozen=True, kw_only=True, tag="release", omit_defaults=True):
+    """Handed back unfinished; the attempt does not count."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    delay_us: int = 0
+    detail: str = ""
+    ran_us: int = 0
+    worker: int = 0
+
+
+class Crash(Struct, frozen=True, kw_only=True, tag="crash", omit_defaults=True):
+    """The worker that ran it died. Runs again, or ends FAILED once `max_crashes` is exceeded."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    detail: str = ""
+    ran_us: int = 0
+    worker: int = 0
+
+
+class Cancelled(Struct, frozen=True, kw_only=True, tag="cancelled", omit_defaults=True):
+    """The body ended itself (`raise Cancel`) or obeyed a request to cancel."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    detail: str = ""
+    ran_us: int = 0
+    worker: int = 0
+
+
+class Suspend(Struct, frozen=True, kw_only=True, tag="suspend", omit_defaults=True):
+    """The body waits for others. Its session keeps ownership and gives the slot back."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    waits: tuple[InvocationId, ...]
+    need: int = 0
+    """So many of `waits` must be final before it goes on; 0 means all of them."""
+    timeout_us: int | None = None
+    """It goes on after this time in any case."""
+
+
+Completion: TypeAlias = Success | Failure | Retry | Release | Crash | Cancelled | Suspend
+
+
+class Verdict(IntEnum):
+    """What a store did with one completion."""
+
+    ACCEPTED = 0
+    ALREADY = 1
+    """The same (session, epoch) completed it before: a repeated exchange."""
+    STALE = 2
+    """Superseded: the sender no longer owns it. Nothing changed; the sender drops its run."""
+    SATISFIED = 3
+    """Suspend only: enough of what it waits for is final already. It stays OWNED and goes on; `outcomes`."""
+    WAIT_CYCLE = 4
+    """Suspend only: waiting would close a cycle, named in `cycle`. It stays OWNED."""
+    UNKNOWN = 5
+    """Suspend only: an awaited id is unknown (never submitted, or purged), the first one in `cycle`. It stays OWNED."""
+
+
+class CompletionReply(Struct, frozen=True, array_like=True):
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...] = ()
+    cycle: tuple[InvocationId, ...] = ()
+    """From the waiter over those it would wait for back to itself: first and last are the waiter."""
+
+
+class Started(Struct, frozen=True, array_like=True):
+    """The body of a claimed invocation began."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    worker: int = 0
+    ago_us: int = 0
+    """How long ago, by the runner's monotonic clock."""
+
+
+class ProgressNote(Struct, frozen=True, array_like=True):
+    """What a running body tells of itself; the last one of an invocation is kept. Fenced."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    body: bytes
+    """Encoded progress (done, total, message) and heartbeat details. Opaque to stores."""
+
+
+class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One round trip of a session: renew it, settle, report, run a little `tick`, claim, fetch messages.
+
+    Applied in that order, as one atomic unit. With nothing set it is a heartbeat.
+    """
+
+    session: SessionId
+    completions: tuple[Completion, ...] = ()
+    started: tuple[Started, ...] = ()
+    progress: tuple[ProgressNote, ...] = ()
+    want: int = 0
+    """Most invocations to return, resumed and new ones together; resumed ones first."""
+    queues: tuple[str, ...] = ()
+    """Queues to claim new work from, () for every queue of `language`; order among them is by rank."""
+    language: str = "python"
+    claim_new: bool = True
+    """False: only resume (a draining runner)."""
+    idle: bool = False
+    """Register for the doorbell if fewer than `want` were found."""
+    tick_budget: int = 32
+    """Most timers, expired sessions and retained outcomes to handle on the way."""
+
+
+class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An invocation handed to a session, with all a runner needs."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    attempt: int
+    """1 for the first counted run."""
+    crashes: int
+    task_id: str
+    arguments: bytes
+    policy: bytes
+    meta: bytes
+    queue: str
+    rank: int
+    parent_id: InvocationId | None = None
+    root_id: InvocationId | None = None
+    cancel_requested: bool = False
+
+
+class Resumed(Struct, frozen=True, kw_only=True):
+    """A suspended invocation that may go on: same session, same epoch."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    timed_out: bool
+    outcomes: tuple[Outcome, ...]
+    """Of those it waited for that are final, in the order of `waits`."""
+
+
+class CancelNotice(Struct, frozen=True, kw_only=True, tag="cancel"):
+    """To the owner: stop this run."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    detail: str
+
+
+class FinishedNotice(Struct, frozen=True, kw_only=True, tag="finished"):
+    """To a watcher: this invocation is final."""
+
+    outcome: Outcome
+
+
+Message: TypeAlias = CancelNotice | FinishedNotice
+
+
+class ExchangeReply(Struct, frozen=True, kw_only=True):
+    verdicts: tuple[CompletionReply, ...] = ()
+    """One per completion, in order."""
+    claims: tuple[Claim, ...] = ()
+    resumed: tuple[Resumed, ...] = ()
+    inbox: tuple[Message, ...] = ()
+    next_due_us: int | None = None
+    """How long until the earliest timer of the app, 0 if overdue; None without timers."""
+    more: bool = False
+    """The tick budget ran out: call again soon."""
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How an invocation ended; written once, never changed."""
+
+    invocation_id: InvocationId
+    status: InvocationStatus
+    payload: bytes
+    """The result (SUCCESS) or the error (FAILED, if a body raised it); else empty."""
+    reason: str
+    """For people, where no error tells: who cancelled, why it expired, what crashed it."""
+    attempt: int
+    crashes: int
+    epoch: Epoch
+    session: SessionId
+    """Who completed it; 0 if the store itself did."""
+    worker: int
+    registered_at_us: int
+    claimed_at_us: int | None
+    started_at_us: int | None
+    ended_at_us: int
+    expires_at_us: int | None
+
+
+class ClaimIdVerdict(IntEnum):
+    CLAIMED = 0
+    BUSY = 1
+    NOT_READY = 2
+    FINAL = 3
+    UNKNOWN = 4
+
+
+class ClaimIdReply(Struct, frozen=True, array_like=True):
+    verdict: ClaimIdVerdict
+    claim: Claim | None = None
+
+
+class Owned(Struct, frozen=True, array_like=True):
+    """One invocation a session owns, as `list_owned` tells after a broken connection."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+    state: State
+    """OWNED, SUSPENDED, or READY (resumable)."""
+    cancel_requested: bool = False
+
+
+# --- the rest -------------------------------------------------------------------------------------------
+
+
+class CancelVerdict(IntEnum):
+    CANCELLED = 0
+    """Final now."""
+    REQUESTED = 1
+    """Running: its owner was told."""
+    FINAL = 2
+    """Had ended before."""
+    UNKNOWN = 3
+
+
+class CancelReply(Struct, frozen=True, array_like=True):
+    invocation_id: InvocationId
+    verdict: CancelVerdict
+
+
+class WatchReply(Struct, frozen=True, kw_only=True):
+    outcomes: tuple[Outcome, ...]
+    """Of those that are final already; the others arrive in the session's inbox."""
+    unknown: tuple[InvocationId, ...]
+
+
+class TickReply(Struct, frozen=True, kw_only=True):
+    handled: int
+    next_due_us: int | None
+    more: bool
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """The immutable part of an invocation."""
+
+    invocation_id: InvocationId
+    task_id: str
+    queue: str
+    language: str
+    arguments: bytes
+    policy: bytes
+    meta: bytes
+    parent_id: InvocationId | None
+    root_id: InvocationId
+    created_at_us: int
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """The live part of an invocation that is not final."""
+
+    state: State
+    reason: Reason
+    rank: int
+    epoch: Epoch
+    attempt: int
+    """Counted runs begun so far: +1 at a claim, -1 when a run is handed back or lost."""
+    crashes: int
+    owner: SessionId | None
+    worker: int
+    need_left: int
+    """How many of those it waits for must still end before it is runnable again."""
+    not_before_us: int | None
+    expires_at_us: int | None
+    wait_until_us: int | None
+    cancel_requested: bool
+    registered_at_us: int
+    claimed_at_us: int | None
+    started_at_us: int | None
+    suspended_at_us: int | None
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """A stretch of an invocation's life that did not end in its outcome."""
+
+    number: int
+    epoch: Epoch
+    reason: Reason
+    session: SessionId
+    worker: int
+    claimed_at_us: int
+    started_at_us: int | None
+    ended_at_us: int
+    error: bytes
+    detail: str
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """All that is known of one invocation: `control` or `outcome` is set, never both."""
+
+    call: Call
+    control: Control | None
+    outcome: Outcome | None
+    attempts: tuple[Attempt, ...]
+    progress: bytes
+    """The last progress note, b"" if there was none."""
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """The facts that decide whether one invocation runs, gathered in one consistent read (`explain`)."""
+
+    snapshot: Snapshot
+    now_us: int
+    queue_paused: bool
+    listeners: tuple[SessionRow, ...]
+    """Live runner sessions that claim from its queue."""
+    owner: SessionRow | None
+    ahead: int
+    """READY invocations of its queue that would be claimed before it (counting stops at 10,000)."""
+    waits: tuple[Awaited, ...]
+    """What it waits for or comes after and is not final yet (at most 20)."""
+    waits_total: int
+
+
+class Awaited(Struct, frozen=True, kw_only=True):
+    invocation_id: InvocationId
+    task_id: str
+    status: InvocationStatus
+
+
+class Violation(Struct, frozen=True, array_like=True):
+    """A broken structural invariant (I1-I8), found by `verify`."""
+
+    invariant: str
+    invocation_id: InvocationId | None
+    detail: str
+
+
+class ListFilter(Struct, frozen=True, kw_only=True):
+    """Which invocations a listing returns; unset fields match everything."""
+
+    statuses: tuple[InvocationStatus, ...] = ()
+    task_id: str | None = None
+    queue: str | None = None
+    parent_id: InvocationId | None = None
+    before: InvocationId | None = None
+    """Only ids below this one: the cursor, newest first."""
+    limit: int = 50
+
+
+class QueueStats(Struct, frozen=True, kw_only=True):
+    queue: str
+    ready: int
+    delayed: int
+    """BLOCKED: before their time or after others."""
+    running: int
+    suspended: int
+    oldest_ready_at_us: int | None
+    paused: bool
+    listeners: int

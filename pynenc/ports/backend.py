@@ -1,0 +1,67 @@
+"""A store as the composition of an app sees it: the ports it offers and what it can promise."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from pynenc.io import Op
+from pynenc.ports.client_data_store import ClientDataStore
+from pynenc.ports.orchestrator import Orchestrator
+from pynenc.ports.state_backend import StateBackend
+
+ClockUs: TypeAlias = Callable[[], int]
+"""Returns microseconds since the Unix epoch."""
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """What a store promises; building an app that needs more fails."""
+
+    across_processes: bool
+    durability: str
+    """`none`, `process` (survives kill -9 of any process), `power` (survives power loss)."""
+    push: bool
+    """Sleepers are woken; without it they poll."""
+    gates: bool = False
+    journal: bool = False
+
+
+class Backend(Protocol):
+    """One opened store. Its three ports act in one atomic unit where the engine needs that."""
+
+    url: str
+    """Where it is, without secrets."""
+    capabilities: Capabilities
+    orchestrator: Orchestrator
+    state_backend: StateBackend
+    client_data_store: ClientDataStore
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give connections and descriptors back. Safe to repeat; the next operation opens them anew."""
+
+    @abstractmethod
+    def diagnose(self) -> Op[list[Finding]]:
+        """Check the health of the store itself for `pynenc doctor`."""
+
+    @abstractmethod
+    def dump(self) -> Op[dict[str, Any]]:
+        """Return the whole state in canonical form: equal for stores that went through equal operations.
+
+        Plain dictionaries and lists, everything sorted; for tests and repair, not for big stores. Keys:
+        `calls`, `controls`, `outcomes`, `attempts`, `waits`, `dedupe`, `sessions`, `inbox`, `watches`,
+        `progress`, `paused`.
+        """
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing `doctor` has to say."""
+
+    level: str
+    """`ok`, `warning` or `error`."""
+    subject: str
+    detail: str
+    remedy: str = ""

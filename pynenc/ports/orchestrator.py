@@ -1,0 +1,148 @@
+"""The control store: who owns what, what runs next, who waits for whom."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from pynenc.io import Op
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import (
+    CancelReply,
+    ClaimIdReply,
+    Exchange,
+    ExchangeReply,
+    Owned,
+    QueueStats,
+    SessionInfo,
+    SessionRow,
+    Standing,
+    Submission,
+    SubmitReply,
+    TickReply,
+    Violation,
+    WatchReply,
+)
+from pynenc.ports.doorbell import Doorbell
+
+
+class Orchestrator(Protocol):
+    """Keeps the control record of every live invocation and applies every transition as one atomic unit.
+
+    For every operation: all of it happens or none; a crash of the caller at any point leaves a state
+    from which any session can go on. Times are by the store's clock. Every write in the name of an
+    invocation's owner is fenced by (session, epoch). After `StoreUnavailable` the operation may or may not
+    have happened: submissions, completions and cancellations may simply be repeated; claims that got lost
+    with a reply are found with `list_owned`.
+    """
+
+    # --- sessions ---
+
+    @abstractmethod
+    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
+        """Register a process incarnation. The number is never handed out again.
+
+        The session ends `lease_us` after its last `exchange` unless it is closed before.
+        """
+
+    @abstractmethod
+    def close_session(self, session: SessionId) -> Op[None]:
+        """End a session in good order: what it still owns is READY again at once, uncounted.
+
+        Closing an ended or unknown session does nothing.
+        """
+
+    @abstractmethod
+    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
+        """Return the sessions by number; ended ones are kept as long as history names them."""
+
+    @abstractmethod
+    def doorbell(self) -> Doorbell:
+        """Return a new bell of this process. Its address goes into `SessionInfo.doorbell`."""
+
+    # --- the hot path ---
+
+    @abstractmethod
+    def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        """Create invocations; one reply each, in order. Idempotent by id.
+
+        Items are applied in order within one atomic unit, so later ones see earlier ones (`after`, dedupe).
+        An item whose dedupe key is held answers DEDUPED with the holder's id. At most as many sleeping sessions
+        are woken as there are new runnable invocations.
+        """
+
+    @abstractmethod
+    def exchange(self, request: Exchange) -> Op[ExchangeReply]:
+        """Renew, settle, report, tick, claim, fetch messages: see `Exchange`.
+
+        Raises:
+            SessionGone: the session expired and was recovered, or was closed. Nothing was applied; what it owned
+                belongs to others now.
+        """
+
+    @abstractmethod
+    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+        """Claim these invocations if they are READY without an owner; same effects as a claim by queue.
+
+        Raises:
+            SessionGone: as in `exchange`.
+        """
+
+    @abstractmethod
+    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
+        """Return what the session owns, ordered by id. Empty for an ended session."""
+
+    # --- waiting and steering ---
+
+    @abstractmethod
+    def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
+        """Return outcomes of final invocations and have those of the others sent to the session's inbox.
+
+        Check and registration are one unit: no end is missed, none is delivered twice for one registration.
+
+        Raises:
+            SessionGone: as in `exchange`.
+        """
+
+    @abstractmethod
+    def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
+        """Cancel invocations; with `tree` also everything submitted below them, at any depth.
+
+        BLOCKED, READY and SUSPENDED ones end CANCELLED at once with `detail` as reason (for a suspended or
+        resumable one its owner gets a `CancelNotice`, to drop the stack). OWNED ones are flagged and the owner
+        is told; they end as the owner answers, and CANCELLED if it is lost or releases them. One reply per id
+        given, then per descendant, ordered by id.
+        """
+
+    @abstractmethod
+    def pause(self, queue: str) -> Op[None]:
+        """Stop claims of new work from `queue`; what runs or waits goes on. Repeating changes nothing."""
+
+    @abstractmethod
+    def resume(self, queue: str) -> Op[None]:
+        """Undo `pause` and wake sleepers."""
+
+    @abstractmethod
+    def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
+        """Put final invocations back to READY (reason REQUEUED); return those that were. The old outcome moves to
+        the attempts, the epoch goes on, attempt and crashes start anew, expiry and dependencies do not apply."""
+
+    @abstractmethod
+    def tick(self, *, budget: int) -> Op[TickReply]:
+        """Do what is due: promote delayed work, expire, end waits, recover expired sessions, drop retained
+        outcomes. Any process may call it at any time; each thing happens once."""
+
+    # --- insight ---
+
+    @abstractmethod
+    def explain(self, invocation_id: InvocationId) -> Op[Standing | None]:
+        """Return the facts that decide about this invocation, from one consistent read; None if unknown."""
+
+    @abstractmethod
+    def queue_stats(self) -> Op[list[QueueStats]]:
+        """Return one row per queue that was ever used or is paused, by name."""
+
+    @abstractmethod
+    def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
+        """Check the structural invariants I1-I8; with `repair` rebuild what is derivable from the records."""

@@ -1,0 +1,51 @@
+"""What a running body may ask of the runner that runs it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from pynenc.model.ids import InvocationId
+from pynenc.model.records import Outcome
+
+
+class WaitReply(Struct, frozen=True, kw_only=True):
+    """Why a suspended body goes on."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    timed_out: bool = False
+    cycle: tuple[InvocationId, ...] = ()
+    """Waiting was refused: it would close this cycle."""
+    unknown: tuple[InvocationId, ...] = ()
+    """Waiting was refused: nobody knows these ids."""
+
+
+class RunLink(Protocol):
+    """The line from a run to its runner. While a body waits on it, its slot serves others."""
+
+    runner_name: str
+    worker: int
+
+    @abstractmethod
+    def wait(self, waits: Sequence[InvocationId], *, need: int, timeout_us: int | None) -> WaitReply:
+        """Suspend the run until `need` of `waits` are final (0: all); blocks the calling thread only.
+
+        Raises:
+            RunnerStopped: the run was superseded or its runner ends; the body should unwind.
+        """
+
+    @abstractmethod
+    async def await_(self, waits: Sequence[InvocationId], *, need: int, timeout_us: int | None) -> WaitReply:
+        """`wait` for a body that is a coroutine; blocks nothing but the coroutine."""
+
+    @abstractmethod
+    def report(self, body: bytes) -> None:
+        """Pass on a progress note (latest wins). Never blocks."""
+
+    @property
+    @abstractmethod
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked this run to stop."""
