@@ -294,6 +294,7 @@ class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An invocation handed to a session, with all a runner needs."""
 
     invocation_id: InvocationId
+    session: SessionId
     epoch: Epoch
     attempt: int
     """1 for the first counted run."""
@@ -475,6 +476,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     ended_at_us: int
     error: bytes
     detail: str
+    suspended_at_us: int | None = None
+    """Only of a wait (reason WAITED): when it began; it ended at `ended_at_us`."""
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):

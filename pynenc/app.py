@@ -1,0 +1,426 @@
+"""The app: where tasks, configuration and the parts of the engine come together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from pynenc.errors import InvocationNotFound, NotYetAvailable, TaskNotFound
+from pynenc.io import run
+from pynenc.model.ids import parse_id
+from pynenc.task import DirectTask, Task
+
+if TYPE_CHECKING:
+    import logging
+
+    from pynenc.call import Call
+    from pynenc.config.app_config import AppConfig
+    from pynenc.core.client import Client
+    from pynenc.core.execution import TaskExecution
+    from pynenc.core.loading import AppReference
+    from pynenc.core.payloads import Payloads
+    from pynenc.core.running import RunningApp
+    from pynenc.core.submitting import Submitter
+    from pynenc.core.views import OrchestratorView, StateView
+    from pynenc.invocation import BaseInvocation, BaseInvocationGroup, DistributedInvocation
+    from pynenc.ports.backend import Backend
+    from pynenc.ports.client_data_store import ClientDataStore
+    from pynenc.ports.orchestrator import Orchestrator
+    from pynenc.ports.scheduler import Scheduler
+    from pynenc.ports.serializer import Serializer
+    from pynenc.runners.runner import Runner
+    from pynenc.serializers.types import KnownTypes
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CLIENT_LEASE_US = 60_000_000
+
+
+class Pynenc:
+    """An application: its tasks, its configuration, and the store they live in.
+
+    `Pynenc()` needs nothing: an SQLite file `.pynenc/<app_id>.db` in the working folder, usable from any process
+    there. A URL as the first argument names another store.
+    """
+
+    def __init__(
+        self,
+        url_or_config_values: str | Mapping[str, Any] | None = None,
+        config_filepath: str | None = None,
+        *,
+        app_id: str | None = None,
+        config_values: Mapping[str, Any] | None = None,
+        scheduler: str | type[Scheduler] | Scheduler | None = None,
+        serializer: str | Serializer | None = None,
+        runner: str | type[Runner] | None = None,
+        broker: str | None = None,
+        state_backend: str | None = None,
+        client_data_store: str | None = None,
+        trigger_store: str | None = None,
+    ) -> None:
+        """
+        Args:
+            url_or_config_values: URL of the store, or a dictionary of configuration values.
+            config_filepath: a YAML, TOML or JSON file with configuration.
+            app_id: name of the app; apps of different names share nothing.
+            config_values: configuration values, weaker than the environment.
+        """
+        from pynenc.config.app_config import AppConfig
+        from pynenc.core.loading import defining_module
+
+        for name, value in (
+            ("broker", broker),
+            ("state_backend", state_backend),
+            ("client_data_store", client_data_store),
+            ("trigger_store", trigger_store),
+        ):
+            if value is not None:
+                raise NotYetAvailable(f"{name}={value!r}: a store of its own", "one URL names the store of all parts")
+        values = dict(config_values or {})
+        if isinstance(url_or_config_values, str):
+            values["url"] = url_or_config_values
+        elif url_or_config_values is not None:
+            values = {**url_or_config_values, **values}
+        for name, choice in (("app_id", app_id), ("scheduler", scheduler), ("serializer", serializer), ("runner", runner)):
+            if isinstance(choice, str):
+                values["runner_cls" if name == "runner" else name] = choice
+        self._module, self._file = defining_module()
+        self.conf: AppConfig = AppConfig.load(values, config_filepath=config_filepath)
+        self._scheduler_choice = scheduler
+        self._serializer_choice = serializer
+        self._runner_class = runner if isinstance(runner, type) else None
+        self._lock = threading.RLock()
+        self._backend: Backend | None = None
+        self._control: Orchestrator | None = None
+        self._runner: Runner | None = None
+        self.tasks: dict[str, Task[..., Any]] = {}
+
+    @property
+    def app_id(self) -> str:
+        return self.conf.app_id
+
+    # --- tasks ---
+
+    @overload
+    def task(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, func: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, **options: Any) -> TaskDecorator: ...
+    def task(self, func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Make a function a task: `@app.task` or `@app.task(max_retries=3)`.
+
+        Raises:
+            InvalidTaskOptionsError: an option is unknown or ill-typed; names it.
+            NotYetAvailable: an option belongs to a feature this release does not have.
+        """
+        decorator = TaskDecorator(self, options)
+        return decorator if func is None else decorator(func)
+
+    @overload
+    def direct_task(self, func: Callable[P, R], /) -> DirectTask[P, R]: ...
+    @overload
+    def direct_task(
+        self,
+        *,
+        parallel_func: Callable[..., Any] | None = None,
+        aggregate_func: Callable[..., Any] | None = None,
+        **options: Any,
+    ) -> Callable[[Callable[P, R]], DirectTask[P, R]]: ...
+    def direct_task(
+        self,
+        func: Callable[..., Any] | None = None,
+        /,
+        *,
+        parallel_func: Callable[..., Any] | None = None,
+        aggregate_func: Callable[..., Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Make a function a task whose call waits and returns the value; awaitable around an `async def`.
+
+        Args:
+            parallel_func: gets the arguments of a call as a dictionary and returns those of several calls.
+            aggregate_func: gets the list of their results and returns the value of the call.
+        """
+
+        def decorate(function: Callable[..., Any]) -> DirectTask[..., Any]:
+            return DirectTask(self._register(function, options), parallel_func, aggregate_func)
+
+        return decorate if func is None else decorate(func)
+
+    def workflow(self, *_: Any, **__: Any) -> Any:
+        raise NotYetAvailable("@app.workflow (workflows)")
+
+    def _register(self, func: Callable[..., Any], options: Mapping[str, Any]) -> Task[..., Any]:
+        from pynenc.config.task_options import TaskOptions
+
+        task: Task[..., Any] = Task(self, func, options)
+        TaskOptions.check(task.task_id, options)
+        self.types.learn_module(func.__module__)
+        self.tasks[task.task_id] = task
+        return task
+
+    def get_task(self, task_id: str) -> Task[..., Any]:
+        """Return a task by its id, importing its module if need be.
+
+        Raises:
+            TaskNotFound: this process has no such task.
+        """
+        task = self.tasks.get(task_id)
+        if task is None:
+            self._import_home_of(task_id)
+            task = self.tasks.get(task_id)
+        if task is None:
+            raise TaskNotFound(f"app {self.app_id!r} has no task {task_id!r} in this process")
+        return task
+
+    def _import_home_of(self, task_id: str) -> None:
+        import importlib
+
+        module = task_id.rpartition(".")[0]
+        while module:
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
+                    raise TaskNotFound(f"the module of task {task_id!r} cannot be imported: {error}") from error
+                module = module.rpartition(".")[0]
+            else:
+                return
+
+    def register_types(self, *classes: type) -> None:
+        """Let stored values construct these classes."""
+        self.types.register(*classes)
+
+    # --- invocations ---
+
+    def get_invocation(self, invocation_id: str) -> DistributedInvocation[..., Any]:
+        """Return the handle of an invocation.
+
+        Raises:
+            InvocationNotFound: nobody knows the id.
+            TaskNotFound: this process does not have its task.
+        """
+        from pynenc.invocation.distributed import DistributedInvocation
+
+        key = parse_id(invocation_id)
+        snapshot = run(self.backend.state_backend.snapshots([key]))[0]
+        if snapshot is None:
+            raise InvocationNotFound(f"no invocation has the id {invocation_id}, or it was purged")
+        return DistributedInvocation(self.get_task(snapshot.call.task_id), key, sealed=snapshot.call.arguments)
+
+    def submit_many(self, calls: Iterable[Call[..., Any]]) -> BaseInvocationGroup[..., Any]:
+        """Submit calls of any tasks in one atomic unit: `app.submit_many([add.call(1, 2), mul.call(3, 4)])`."""
+        from pynenc.core.parallel import submit_calls
+
+        return submit_calls(self, list(calls))
+
+    def cancel(
+        self, invocation: BaseInvocation[..., Any] | str, *, tree: bool = False, reason: str = ""
+    ) -> bool:
+        """Cancel an invocation; see `invocation.cancel`."""
+        handle = self.get_invocation(invocation) if isinstance(invocation, str) else invocation
+        return handle.cancel(tree=tree, reason=reason)
+
+    def pause(self, queue: str = "default") -> None:
+        """Stop new work of a queue; what runs goes on."""
+        run(self.control.pause(queue))
+
+    def resume(self, queue: str = "default") -> None:
+        """Undo `pause`."""
+        run(self.control.resume(queue))
+
+    def purge(self) -> int:
+        """Forget every invocation of this app, live ones too; return how many."""
+        return run(self.backend.state_backend.purge(None))
+
+    # --- running ---
+
+    @property
+    def runs_inline(self) -> bool:
+        """Whether calls run where they are made (`dev_mode_force_sync_tasks`)."""
+        return bool(self.conf.dev_mode_force_sync_tasks)
+
+    @property
+    def runner(self) -> Runner:
+        """The runner of this process; `run()` blocks, `stop_runner_loop()` ends it."""
+        from pynenc.runners.runner import runner_class
+
+        wanted = self._runner_class or runner_class(self.conf.runner_cls)
+        with self._lock:
+            if self._runner is None or (type(self._runner) is not wanted and not self._runner.is_running):
+                self._runner = wanted(self)
+            return self._runner
+
+    @runner.setter
+    def runner(self, runner: Runner) -> None:
+        self._runner = runner
+        self._runner_class = type(runner)
+
+    def running(self, *, drain_timeout: float = 30.0) -> RunningApp:
+        """Return a context manager, blocking or asynchronous, that runs a runner beside the caller and drains it."""
+        from pynenc.core.running import RunningApp
+
+        return RunningApp(self, drain_timeout)
+
+    def reference(self) -> AppReference:
+        """Return how another process gets this app.
+
+        Raises:
+            RunnerError: it is defined where no other process can import it.
+        """
+        from pynenc.core.loading import reference_to
+
+        overrides = {**self.conf.assigned(), "url": self.conf.url}
+        return reference_to(self, self._module, self._file, overrides)
+
+    # --- parts ---
+
+    @property
+    def backend(self) -> Backend:
+        """The store; opened when first needed."""
+        if self._backend is None:
+            from pynenc.composition import open_backend
+
+            with self._lock:
+                if self._backend is None:
+                    self._backend = open_backend(self.conf.url)
+        return self._backend
+
+    def use_backend(self, backend: Backend) -> None:
+        """Put another store in place, before first use (tests, embedding)."""
+        self.close()
+        self._backend = backend
+
+    @property
+    def control(self) -> Orchestrator:
+        """The port every transition goes through: the store's, or in a worker process the line to its runner."""
+        return self._control or self.backend.orchestrator
+
+    def use_orchestrator(self, orchestrator: Orchestrator) -> None:
+        """Send every transition through another port (a worker process: through its runner)."""
+        self._control = orchestrator
+        self.__dict__.pop("submitter", None)
+
+    @cached_property
+    def submitter(self) -> Submitter:
+        from pynenc.core.submitting import Submitter
+
+        return Submitter(self.control, self.scheduler)
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        from pynenc.composition import scheduler_of
+
+        return scheduler_of(self._scheduler_choice or self.conf.scheduler)
+
+    @cached_property
+    def client(self) -> Client:
+        import os
+        import socket
+
+        from pynenc.core.client import Client
+
+        name = f"client@{socket.gethostname()}:{os.getpid()}"
+        return Client(self.backend.orchestrator, lease_us=_CLIENT_LEASE_US, name=name)
+
+    @cached_property
+    def execution(self) -> TaskExecution:
+        from pynenc.core.execution import TaskExecution
+
+        return TaskExecution(self)
+
+    @cached_property
+    def types(self) -> KnownTypes:
+        """Classes that stored bytes may construct."""
+        from pynenc.core.payloads import known_types
+
+        return known_types()
+
+    @cached_property
+    def serializer(self) -> Serializer:
+        from pynenc.serializers.registry import serializer_by_name
+
+        choice = self._serializer_choice
+        return choice if choice is not None and not isinstance(choice, str) else serializer_by_name(self.conf)
+
+    @cached_property
+    def payloads(self) -> Payloads:
+        return self.payloads_for(None, None)
+
+    def payloads_for(self, serializer: str | Serializer | None, threshold: int | None) -> Payloads:
+        """Return how values are kept with these options of a task; None means the app's."""
+        from pynenc.core.payloads import compose_payloads
+
+        return compose_payloads(self, serializer, threshold)
+
+    @property
+    def retention_us(self) -> int | None:
+        """How long outcomes are kept; None: for ever."""
+        days = self.conf.retention_days
+        return None if days is None else int(days * 86_400_000_000)
+
+    @cached_property
+    def logger(self) -> logging.Logger:
+        import logging
+
+        return logging.getLogger(f"pynenc.app.{self.app_id}")
+
+    # --- published read access ---
+
+    @property
+    def orchestrator(self) -> OrchestratorView:
+        from pynenc.core.views import OrchestratorView
+
+        return OrchestratorView(self)
+
+    @property
+    def state_backend(self) -> StateView:
+        from pynenc.core.views import StateView
+
+        return StateView(self)
+
+    @property
+    def broker(self) -> OrchestratorView:
+        """Published name: the ready index is part of the orchestrator's store."""
+        return self.orchestrator
+
+    @property
+    def client_data_store(self) -> ClientDataStore:
+        return self.backend.client_data_store
+
+    @property
+    def trigger(self) -> Any:
+        raise NotYetAvailable("app.trigger (triggers)")
+
+    def close(self) -> None:
+        """End the client session and close the store; the next use opens them anew."""
+        client = self.__dict__.pop("client", None)
+        if client is not None:
+            client.close()
+        for part in ("submitter", "payloads"):
+            self.__dict__.pop(part, None)
+        if self._backend is not None:
+            self._backend.close()
+
+    def __repr__(self) -> str:
+        return f"Pynenc(app_id={self.app_id!r})"
+
+
+class TaskDecorator:
+    """`app.task(**options)`: makes functions tasks with these options."""
+
+    def __init__(self, app: Pynenc, options: Mapping[str, Any]) -> None:
+        self._app = app
+        self._options = options
+
+    @overload
+    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, func: Callable[..., Any], /) -> Any:
+        return self._app._register(func, self._options)
+

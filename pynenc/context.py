@@ -1,0 +1,66 @@
+"""Which run the current code belongs to."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from pynenc.model.ids import InvocationId, child_invocation_id
+from pynenc.model.records import Claim, Fence
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
+    from pynenc.invocation import DistributedInvocation
+    from pynenc.ports.run_link import RunLink
+    from pynenc.task import Task
+
+
+class RunContext:
+    """One attempt of one invocation, seen from inside its body."""
+
+    __slots__ = ("_occurrences", "app", "claim", "invocation", "link", "task")
+
+    def __init__(
+        self,
+        app: Pynenc,
+        task: Task[..., Any],
+        claim: Claim,
+        link: RunLink,
+        invocation: DistributedInvocation[..., Any],
+    ) -> None:
+        self.app = app
+        self.task = task
+        self.claim = claim
+        self.link = link
+        self.invocation = invocation
+        self._occurrences: dict[bytes, int] = {}
+
+    @property
+    def fence(self) -> Fence:
+        """Proof of ownership for what the body submits."""
+        return Fence(self.claim.session, self.claim.invocation_id, self.claim.epoch)
+
+    def child_id(self, call_key: bytes) -> InvocationId:
+        """Return the id of the next submission of this call: the same one when the attempt runs again."""
+        occurrence = self._occurrences.get(call_key, 0)
+        self._occurrences[call_key] = occurrence + 1
+        return child_invocation_id(self.claim.invocation_id, self.claim.attempt, call_key, occurrence)
+
+
+current_run: ContextVar[RunContext | None] = ContextVar("pynenc_current_run", default=None)
+"""The run the current thread or coroutine executes; None outside of tasks."""
+
+decoding_app: ContextVar[Pynenc | None] = ContextVar("pynenc_decoding_app", default=None)
+"""The app on whose behalf values are being decoded: invocations among them belong to it."""
+
+
+def current_invocation() -> DistributedInvocation[..., Any]:
+    """Return the invocation whose body is running.
+
+    Raises:
+        RuntimeError: called outside a task.
+    """
+    context = current_run.get()
+    if context is None:
+        raise RuntimeError("current_invocation() is only available inside a running task")
+    return context.invocation

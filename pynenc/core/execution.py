@@ -1,0 +1,176 @@
+"""One attempt: from a claim to a completion. The only place where the body of a task is called."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pynenc.context import RunContext, current_run, decoding_app
+from pynenc.core.settling import failure, retry_or_failure, timeout_or_failure
+from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound, TaskTimeout
+from pynenc.io import Op, run
+from pynenc.logs.context import LogContext, log_context
+from pynenc.model.ids import id_text
+from pynenc.model.policies import decode_policy
+from pynenc.model.records import Cancelled, Claim, Completion, Release, Success
+from pynenc.ports.attempts import AttemptExecution
+from pynenc.ports.run_link import RunLink
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
+    from pynenc.task import Task
+
+logger = logging.getLogger(__name__)
+
+_UNKNOWN_TASK_CLAIMS = 12
+_UNKNOWN_TASK_DELAY_US = 5_000_000
+
+
+class TaskExecution(AttemptExecution):
+    """Runs bodies of the tasks of one app."""
+
+    def __init__(self, app: Pynenc) -> None:
+        self._app = app
+
+    def is_async(self, claim: Claim) -> bool:
+        try:
+            return self._app.get_task(claim.task_id).is_async
+        except TaskNotFound:
+            return False
+
+    def run(self, claim: Claim, link: RunLink) -> Completion:
+        def attempt(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            value = task.func(*args, **kwargs)
+            if not task.is_async:
+                return value
+            import asyncio
+
+            return asyncio.run(value)
+
+        try:
+            task = self._app.get_task(claim.task_id)
+        except TaskNotFound as error:
+            return self._unknown_task(claim, error)
+        try:
+            with self._context(task, claim, link):
+                args, kwargs = run(self._arguments(task, claim))
+                value = attempt(task, args, kwargs)
+                return Success(
+                    invocation_id=claim.invocation_id,
+                    epoch=claim.epoch,
+                    result=run(task.payloads.encode_value(value)),
+                    worker=link.worker,
+                )
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes a completion
+            return self._settle(task, claim, link, error)
+
+    async def arun(self, claim: Claim, link: RunLink) -> Completion:
+        import asyncio
+
+        from pynenc.io import arun
+
+        try:
+            task = self._app.get_task(claim.task_id)
+        except TaskNotFound as error:
+            return self._unknown_task(claim, error)
+        try:
+            with self._context(task, claim, link):
+                args, kwargs = await arun(self._arguments(task, claim))
+                value = await task.func(*args, **kwargs)
+                return Success(
+                    invocation_id=claim.invocation_id,
+                    epoch=claim.epoch,
+                    result=await arun(task.payloads.encode_value(value)),
+                    worker=link.worker,
+                )
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if not link.cancel_requested and current is not None and current.cancelling():
+                raise
+            return self._settle(task, claim, link, error)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes a completion
+            return self._settle(task, claim, link, error)
+
+    def timed_out(self, claim: Claim, seen: str) -> Completion:
+        policy = decode_policy(claim.policy)
+        limit = timedelta(microseconds=policy.timeout_us or 0)
+        error = TaskTimeout(
+            f"attempt {claim.attempt} of {claim.task_id} exceeded its timeout of {limit.total_seconds():g} s: {seen}",
+            invocation_id=id_text(claim.invocation_id),
+        )
+        return timeout_or_failure(claim, policy, self._app.payloads.encode_error(error))
+
+    def _arguments(self, task: Task[..., Any], claim: Claim) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
+        token = decoding_app.set(self._app)
+        try:
+            return (yield from task.payloads.decode_arguments(claim.arguments))
+        finally:
+            decoding_app.reset(token)
+
+    @contextmanager
+    def _context(self, task: Task[..., Any], claim: Claim, link: RunLink) -> Iterator[None]:
+        from pynenc.invocation.distributed import DistributedInvocation
+
+        invocation = DistributedInvocation(task, claim.invocation_id, attempt=claim.attempt)
+        token = current_run.set(RunContext(self._app, task, claim, link, invocation))
+        context = LogContext(
+            invocation_id=id_text(claim.invocation_id),
+            task_id=claim.task_id,
+            attempt=claim.attempt,
+            runner=link.runner_name,
+            worker=link.worker,
+        )
+        try:
+            with log_context(context):
+                yield
+        finally:
+            current_run.reset(token)
+
+    def _settle(self, task: Task[..., Any], claim: Claim, link: RunLink, error: BaseException) -> Completion:
+        """Decide what an error of the body means."""
+        if isinstance(error, Cancel):
+            return _cancelled(claim, link, str(error) or "cancelled by its own body")
+        if isinstance(error, RunnerStopped):
+            return Release(
+                invocation_id=claim.invocation_id, epoch=claim.epoch, detail=str(error), worker=link.worker
+            )
+        if link.cancel_requested and _is_cancellation(error):
+            return _cancelled(claim, link, "cancelled while running")
+        if isinstance(error, TaskTimeout):
+            return self.timed_out(claim, str(error) or "its body was interrupted")
+        sealed = task.payloads.encode_error(error)
+        policy = decode_policy(claim.policy)
+        if isinstance(error, Retry) and error.after is not None:
+            return retry_or_failure(claim, policy, sealed, link.worker, delay_us=_microseconds(error.after))
+        if isinstance(error, (RetryError, *task.retry_for)):
+            return retry_or_failure(claim, policy, sealed, link.worker)
+        return failure(claim, sealed, link.worker)
+
+    def _unknown_task(self, claim: Claim, error: TaskNotFound) -> Completion:
+        """Leave work of another code version to runners that know it; give up when none turns up."""
+        if claim.epoch <= _UNKNOWN_TASK_CLAIMS:
+            logger.warning("%s; handing %s back", error, id_text(claim.invocation_id))
+            return Release(
+                invocation_id=claim.invocation_id,
+                epoch=claim.epoch,
+                delay_us=_UNKNOWN_TASK_DELAY_US,
+                detail=str(error),
+            )
+        return failure(claim, self._app.payloads.encode_error(error), 0)
+
+
+def _cancelled(claim: Claim, link: RunLink, detail: str) -> Cancelled:
+    return Cancelled(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail, worker=link.worker)
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    # asyncio is not imported for this: who raises its CancelledError has imported it.
+    return any(cls.__name__ == "CancelledError" for cls in type(error).__mro__)
+
+
+def _microseconds(duration: Any) -> int:
+    seconds: Callable[[], float] | None = getattr(duration, "total_seconds", None)
+    return max(0, int((seconds() if seconds else float(duration)) * 1_000_000))

@@ -1,0 +1,189 @@
+"""Arguments, results and errors: from values to the bytes a record carries, and back.
+
+Data first, then the pointer: what is larger than the threshold goes to the client data store before the record that
+names it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from pynenc.errors import SerializationError
+from pynenc.io import Op
+from pynenc.ports.client_data_store import ClientDataStore
+from pynenc.ports.serializer import Serializer
+from pynenc.ports.types import TypeRegistry
+from pynenc.serializers.arguments import decode_arguments, encode_arguments
+from pynenc.serializers.exceptions import decode_exception, encode_exception
+from pynenc.wire.envelope import open_envelope, seal, seal_reference
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
+    from pynenc.serializers.types import KnownTypes
+
+
+_SMALL = 1_024
+"""Bytes up to which a shared value is repeated in every call: cheaper than a look-up for each."""
+
+
+class SharedValue(Struct, frozen=True):
+    """Stands in arguments for a value that was stored once for many calls."""
+
+    sealed: bytes
+
+
+class Payloads:
+    """Encodes with one serializer, decodes whatever an accepted serializer wrote."""
+
+    def __init__(
+        self,
+        *,
+        serializer: Serializer,
+        accepted: Mapping[str, Serializer],
+        types: TypeRegistry,
+        data: ClientDataStore,
+        threshold: int | None,
+    ) -> None:
+        """
+        Args:
+            accepted: serializers by codec name that stored bytes may have been written with.
+            threshold: bytes from which on a payload goes to the client data store; None: never.
+        """
+        self._serializer = serializer
+        self._accepted = accepted
+        self._types = types
+        self._data = data
+        self._threshold = threshold
+
+    def encode_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]) -> bytes:
+        """Return the sealed arguments of a call, not yet offloaded; `names` label positions in errors.
+
+        Raises:
+            SerializationError: an argument cannot be kept; names it.
+        """
+        try:
+            data = encode_arguments(self._serializer, args, kwargs)
+        except SerializationError as error:
+            raise _named(error, names) from error.__cause__
+        return seal(self._serializer.codec, data)
+
+    def decode_arguments(self, sealed: bytes) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Return positional and keyword arguments."""
+        serializer, data = yield from self._open(sealed)
+        args, kwargs = decode_arguments(serializer, data, self._types)
+        for name, value in kwargs.items():
+            if type(value) is SharedValue:
+                kwargs[name] = yield from self.decode_value(value.sealed)
+        return args, kwargs
+
+    def share(self, value: Any) -> Op[Any]:
+        """Return what calls carry instead of a value they all get: itself if small, else its `SharedValue`."""
+        sealed = seal(self._serializer.codec, self._serializer.encode(value))
+        if len(sealed) <= _SMALL or self._threshold is None:
+            return value
+        envelope = open_envelope(sealed)
+        assert envelope.data is not None
+        return SharedValue((yield from self._store(envelope.codec, envelope.data)))
+
+    def encode_value(self, value: Any) -> Op[bytes]:
+        """Return a sealed result, offloaded if it is large."""
+        sealed = seal(self._serializer.codec, self._serializer.encode(value))
+        return (yield from self.offload(sealed))
+
+    def decode_value(self, sealed: bytes) -> Op[Any]:
+        """Return the value of a sealed result."""
+        serializer, data = yield from self._open(sealed)
+        return serializer.decode(data, self._types)
+
+    def encode_error(self, error: BaseException) -> bytes:
+        """Return a sealed error. Never fails; its size is bounded."""
+        return seal(self._serializer.codec, encode_exception(error, self._serializer, self._types))
+
+    def decode_error(self, sealed: bytes) -> Op[BaseException]:
+        """Return the exception of a sealed error, as near to the raised one as this process can build it."""
+        serializer, data = yield from self._open(sealed)
+        return decode_exception(data, serializer, self._types)
+
+    def offload(self, sealed: bytes) -> Op[bytes]:
+        """Move sealed bytes above the threshold to the client data store; return what the record carries."""
+        if self._threshold is None or len(sealed) <= self._threshold:
+            return sealed
+        envelope = open_envelope(sealed)
+        if envelope.data is None:
+            return sealed
+        return (yield from self._store(envelope.codec, envelope.data))
+
+    def _store(self, codec: str, data: bytes) -> Op[bytes]:
+        key = blake2b(data, digest_size=32).digest()
+        yield from self._data.put(key, data)
+        return seal_reference(codec, key, len(data))
+
+    def _open(self, sealed: bytes) -> Op[tuple[Serializer, bytes]]:
+        envelope = open_envelope(sealed)
+        serializer = self._accepted.get(envelope.codec)
+        if serializer is None:
+            raise SerializationError(
+                f"written by the serializer {envelope.codec!r}, which this app does not accept "
+                f"(it accepts {', '.join(sorted(self._accepted))})"
+            )
+        data = envelope.data
+        if data is None:
+            data = yield from self._fetch(envelope.reference or b"")
+        return serializer, data
+
+    def _fetch(self, key: bytes) -> Op[bytes]:
+        data = yield from self._data.get(key)
+        if data is None:
+            raise SerializationError(f"its data {key.hex()} is gone from the client data store")
+        if blake2b(data, digest_size=32).digest() != key:
+            raise SerializationError(f"its data {key.hex()} is damaged in the client data store")
+        return data
+
+
+def _named(error: SerializationError, names: tuple[str, ...]) -> SerializationError:
+    """Replace the leading position of an argument (`[0]`) in the path by its name."""
+    path = error.path
+    if not path.startswith("["):
+        return error
+    position, _, rest = path[1:].partition("]")
+    if not position.isdigit() or int(position) >= len(names):
+        return error
+    message = str(error).removeprefix(path).removeprefix(": ")
+    return SerializationError(message, path=names[int(position)] + rest)
+
+
+def known_types() -> KnownTypes:
+    """Return a registry that knows what the engine itself puts into arguments."""
+    from pynenc.invocation.distributed import DistributedInvocation, ReusedInvocation
+    from pynenc.serializers.types import KnownTypes
+
+    types = KnownTypes()
+    types.register(SharedValue, DistributedInvocation, ReusedInvocation)
+    return types
+
+
+def compose_payloads(app: Pynenc, choice: str | Serializer | None, threshold: int | None) -> Payloads:
+    """Return how values of an app, or of one of its tasks, are kept.
+
+    Pickle is accepted only where the app or the task asks for it.
+    """
+    from pynenc.serializers.registry import serializer_by_name
+
+    if choice is None:
+        serializer = app.serializer
+    else:
+        serializer = serializer_by_name(app.conf, choice) if isinstance(choice, str) else choice
+    accepted = {name: serializer_by_name(app.conf, name) for name in ("json", "msgpack")}
+    accepted[app.serializer.codec] = app.serializer
+    accepted[serializer.codec] = serializer
+    return Payloads(
+        serializer=serializer,
+        accepted=accepted,
+        types=app.types,
+        data=app.client_data_store,
+        threshold=app.conf.client_data_threshold if threshold is None else threshold,
+    )

@@ -1,0 +1,108 @@
+"""From a call to an invocation in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from pynenc.context import RunContext, current_run
+from pynenc.errors import InvocationNotFound, RunnerStopped
+from pynenc.io import Op
+from pynenc.model.ids import InvocationId, id_text, new_invocation_id
+from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission, SubmitReply, SubmitVerdict
+from pynenc.ports.orchestrator import Orchestrator
+from pynenc.ports.scheduler import RankContext, Scheduler
+
+if TYPE_CHECKING:
+    from pynenc.task import Task
+
+
+class PreparedCall(Struct, frozen=True):
+    """A call whose arguments are bound and encoded once."""
+
+    task: Task[..., Any]
+    sealed: bytes
+    """Encoded arguments, not yet offloaded."""
+    dedupe: Dedupe | None
+    after: tuple[InvocationId, ...] = ()
+    after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
+
+
+class Submitter:
+    """Decides what a new invocation looks like and hands it to the orchestrator."""
+
+    def __init__(self, orchestrator: Orchestrator, scheduler: Scheduler) -> None:
+        self._orchestrator = orchestrator
+        self._scheduler = scheduler
+
+    def submit(self, calls: Sequence[PreparedCall]) -> Op[list[SubmitReply]]:
+        """Submit in one atomic unit, as children of the running invocation if there is one.
+
+        Raises:
+            RunnerStopped: the run that submits was superseded; nothing was created.
+            InvocationNotFound: a call comes after an invocation nobody knows.
+        """
+        context = current_run.get()
+        items: list[Submission] = []
+        for call in calls:
+            arguments = yield from call.task.payloads.offload(call.sealed)
+            items.append(self._submission(call, arguments, context))
+        replies = yield from self._orchestrator.submit(items)
+        for reply in replies:
+            if reply.verdict is SubmitVerdict.STALE_PARENT:
+                raise RunnerStopped("this run was superseded by another one; what it submits is refused")
+            if reply.verdict is SubmitVerdict.UNKNOWN_DEPENDENCY:
+                raise InvocationNotFound(f"invocation {id_text(reply.invocation_id)} to come after is unknown")
+        return replies
+
+    def _submission(self, call: PreparedCall, arguments: bytes, context: RunContext | None) -> Submission:
+        task = call.task
+        options = task.options_in_force
+        rank = self._scheduler.rank(
+            RankContext(
+                task_id=task.task_id,
+                queue=options.queue,
+                parent_rank=context.claim.rank if context else None,
+            )
+        )
+        return Submission(
+            invocation_id=context.child_id(_call_key(call)) if context else new_invocation_id(),
+            task_id=task.task_id,
+            arguments=arguments,
+            queue=options.queue,
+            policy=task.encoded_policy,
+            band=rank.band,
+            key=rank.key,
+            delay_us=task.delay_us,
+            expires_us=task.expires_us,
+            retention_us=task.retention_us,
+            max_crashes=task.app.conf.max_crashes,
+            after=call.after,
+            after_policy=call.after_policy,
+            dedupe=call.dedupe,
+            parent=context.fence if context else None,
+        )
+
+
+def idempotency(task_id: str, key: str) -> Dedupe:
+    """Return the deduplication of an idempotency key: one invocation per task and key until it is purged."""
+    return Dedupe(_digest(b"idempotency", task_id, key.encode()), DedupePhase.UNTIL_PURGED)
+
+
+def cached_result(task_id: str, arguments: bytes) -> Dedupe:
+    """Return the deduplication of a task whose results are reused: the same call while its result is good."""
+    return Dedupe(_digest(b"cache", task_id, arguments), DedupePhase.WHILE_GOOD)
+
+
+def _call_key(call: PreparedCall) -> bytes:
+    return _digest(b"child", call.task.task_id, call.sealed)
+
+
+def _digest(purpose: bytes, task_id: str, content: bytes) -> bytes:
+    hasher = blake2b(purpose, digest_size=16)
+    hasher.update(len(task_id).to_bytes(4, "big") + task_id.encode())
+    hasher.update(content)
+    return hasher.digest()
