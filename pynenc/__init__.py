@@ -1,14 +1,14 @@
 """Pynenc: task management for distributed orchestration.
 
-    from pynenc import Pynenc
+from pynenc import Pynenc
 
-    app = Pynenc()
+app = Pynenc()
 
-    @app.task
-    def add(x: int, y: int) -> int:
-        return x + y
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
 
-    add(1, 2).result
+add(1, 2).result
 """
 
 from __future__ import annotations

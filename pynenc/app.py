@@ -84,7 +84,12 @@ class Pynenc:
             values["url"] = url_or_config_values
         elif url_or_config_values is not None:
             values = {**url_or_config_values, **values}
-        for name, choice in (("app_id", app_id), ("scheduler", scheduler), ("serializer", serializer), ("runner", runner)):
+        for name, choice in (
+            ("app_id", app_id),
+            ("scheduler", scheduler),
+            ("serializer", serializer),
+            ("runner", runner),
+        ):
             if isinstance(choice, str):
                 values["runner_cls" if name == "runner" else name] = choice
         self._module, self._file = defining_module()
@@ -110,7 +115,7 @@ class Pynenc:
     def task(self, func: Callable[P, R], /) -> Task[P, R]: ...
     @overload
     def task(self, **options: Any) -> TaskDecorator: ...
-    def task(self, func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    def task(self, *func: Any, **options: Any) -> Any:
         """Make a function a task: `@app.task` or `@app.task(max_retries=3)`.
 
         Raises:
@@ -118,7 +123,7 @@ class Pynenc:
             NotYetAvailable: an option belongs to a feature this release does not have.
         """
         decorator = TaskDecorator(self, options)
-        return decorator if func is None else decorator(func)
+        return decorator(*func) if func else decorator
 
     @overload
     def direct_task(self, func: Callable[P, R], /) -> DirectTask[P, R]: ...
@@ -132,9 +137,7 @@ class Pynenc:
     ) -> Callable[[Callable[P, R]], DirectTask[P, R]]: ...
     def direct_task(
         self,
-        func: Callable[..., Any] | None = None,
-        /,
-        *,
+        *func: Any,
         parallel_func: Callable[..., Any] | None = None,
         aggregate_func: Callable[..., Any] | None = None,
         **options: Any,
@@ -149,7 +152,7 @@ class Pynenc:
         def decorate(function: Callable[..., Any]) -> DirectTask[..., Any]:
             return DirectTask(self._register(function, options), parallel_func, aggregate_func)
 
-        return decorate if func is None else decorate(func)
+        return decorate(*func) if func else decorate
 
     def workflow(self, *_: Any, **__: Any) -> Any:
         raise NotYetAvailable("@app.workflow (workflows)")
@@ -218,9 +221,7 @@ class Pynenc:
 
         return submit_calls(self, list(calls))
 
-    def cancel(
-        self, invocation: BaseInvocation[..., Any] | str, *, tree: bool = False, reason: str = ""
-    ) -> bool:
+    def cancel(self, invocation: BaseInvocation[..., Any] | str, *, tree: bool = False, reason: str = "") -> bool:
         """Cancel an invocation; see `invocation.cancel`."""
         handle = self.get_invocation(invocation) if isinstance(invocation, str) else invocation
         return handle.cancel(tree=tree, reason=reason)
@@ -292,8 +293,14 @@ class Pynenc:
 
     def use_backend(self, backend: Backend) -> None:
         """Put another store in place, before first use (tests, embedding)."""
-        self.close()
+        self.release_backend()
         self._backend = backend
+
+    def release_backend(self) -> None:
+        """Go back to the store that the configuration names."""
+        self.close()
+        self._backend = None
+        self._control = None
 
     @property
     def control(self) -> Orchestrator:
@@ -423,4 +430,3 @@ class TaskDecorator:
     def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
     def __call__(self, func: Callable[..., Any], /) -> Any:
         return self._app._register(func, self._options)
-

@@ -37,7 +37,7 @@ def run(op: Op[T]) -> T:
         while True:
             try:
                 reply = request.send()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised inside the operation
                 request = op.throw(error)
             else:
                 request = op.send(reply)
@@ -53,7 +53,7 @@ async def arun(op: Op[T]) -> T:
         while True:
             try:
                 reply = await request.asend()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised inside the operation
                 request = op.throw(error)
             else:
                 request = op.send(reply)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pynenc.call import Arguments, Binder, Call
 from pynenc.core.submitting import PreparedCall, cached_result, idempotency
@@ -111,7 +111,9 @@ class Task(Generic[P, R]):
         return TaskVariant(self, self.options_in_force.replace(**overrides))
 
     def after(
-        self, invocations: Sequence[BaseInvocation[..., Any]] | BaseInvocation[..., Any], policy: str = "success"
+        self,
+        invocations: Sequence[BaseInvocation[..., Any]] | BaseInvocation[..., Any],
+        policy: str = "success",
     ) -> Task[P, R]:
         """Return this task so that its calls start only once `invocations` have ended.
 
@@ -197,7 +199,8 @@ class Task(Generic[P, R]):
         context = current_run.get()
         if context is None or context.task.task_id != self.task_id:
             raise RuntimeError(f"{self.task_id}.invocation is only available while the task runs")
-        return context.invocation
+        invocation: DistributedInvocation[..., Any] = context.invocation
+        return cast("DistributedInvocation[P, R]", invocation)
 
     @property
     def wf(self) -> Any:
@@ -250,9 +253,9 @@ class Task(Generic[P, R]):
 
         replies = yield from self.app.submitter.submit(calls)
         return [
-            ReusedInvocation(call.task, reply.invocation_id, sealed=call.sealed)
-            if reply.verdict is SubmitVerdict.DEDUPED
-            else DistributedInvocation(call.task, reply.invocation_id, sealed=call.sealed)
+            (ReusedInvocation if reply.verdict is SubmitVerdict.DEDUPED else DistributedInvocation)(
+                cast("Task[P, R]", call.task), reply.invocation_id, sealed=call.sealed
+            )
             for call, reply in zip(calls, replies, strict=True)
         ]
 
@@ -334,5 +337,3 @@ def _is_coroutine_function(func: Callable[..., Any]) -> bool:
     import inspect
 
     return inspect.iscoroutinefunction(inspect.unwrap(func))
-
-

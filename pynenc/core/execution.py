@@ -134,9 +134,7 @@ class TaskExecution(AttemptExecution):
         if isinstance(error, Cancel):
             return _cancelled(claim, link, str(error) or "cancelled by its own body")
         if isinstance(error, RunnerStopped):
-            return Release(
-                invocation_id=claim.invocation_id, epoch=claim.epoch, detail=str(error), worker=link.worker
-            )
+            return Release(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=str(error), worker=link.worker)
         if link.cancel_requested and _is_cancellation(error):
             return _cancelled(claim, link, "cancelled while running")
         if isinstance(error, TaskTimeout):

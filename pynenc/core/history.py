@@ -57,9 +57,7 @@ def _begin(row: Attempt, names: dict[SessionId, str]) -> Iterator[HistoryEntry]:
     runner = names.get(row.session)
     yield _entry(InvocationStatus.PENDING, row.claimed_at_us, attempt=row.number, runner=runner)
     if row.started_at_us is not None:
-        yield _entry(
-            InvocationStatus.RUNNING, row.started_at_us, attempt=row.number, runner=runner, worker=row.worker
-        )
+        yield _entry(InvocationStatus.RUNNING, row.started_at_us, attempt=row.number, runner=runner, worker=row.worker)
 
 
 def _attempt_end(row: Attempt, names: dict[SessionId, str]) -> Iterator[HistoryEntry]:
@@ -73,9 +71,7 @@ def _attempt_end(row: Attempt, names: dict[SessionId, str]) -> Iterator[HistoryE
         yield _entry(InvocationStatus.REGISTERED, row.ended_at_us, attempt=0, detail="requeued")
     else:
         status = _ENDED_AS.get(row.reason, InvocationStatus.REROUTED)
-        yield _entry(
-            status, row.ended_at_us, attempt=row.number, runner=runner, worker=row.worker, detail=row.detail
-        )
+        yield _entry(status, row.ended_at_us, attempt=row.number, runner=runner, worker=row.worker, detail=row.detail)
 
 
 def _last(
@@ -106,7 +102,12 @@ def _last(
     if snapshot.outcome is not None:
         end = snapshot.outcome
         yield _entry(
-            end.status, end.ended_at_us, attempt=end.attempt, runner=runner, worker=end.worker, detail=end.reason
+            end.status,
+            end.ended_at_us,
+            attempt=end.attempt,
+            runner=runner,
+            worker=end.worker,
+            detail=end.reason,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pynenc.call import Arguments, Call
 from pynenc.errors import TaskError, TaskParallelProcessingError
@@ -15,29 +15,32 @@ if TYPE_CHECKING:
     from pynenc.invocation import BaseInvocation, BaseInvocationGroup
     from pynenc.task import DirectTask, Task
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 def submit_parallel(
-    task: Task[..., Any], param_iter: Iterable[Any], common_args: Mapping[str, Any] | None
-) -> BaseInvocationGroup[..., Any]:
+    task: Task[P, R], param_iter: Iterable[Any], common_args: Mapping[str, Any] | None
+) -> BaseInvocationGroup[P, R]:
     """Submit one call per element of `param_iter`; see `Task.parallelize`."""
     if task.app.runs_inline:
         return _inline_group(task, [task(*args, **kwargs) for args, kwargs in _calls(param_iter, common_args)])
     common = run(_store_common(task, common_args))
-    invocations: list[BaseInvocation[..., Any]] = []
+    invocations: list[BaseInvocation[P, R]] = []
     for batch in _batches(_calls(param_iter, common), task.conf.parallel_batch_size):
         invocations += run(_submit_batch(task, batch))
     return _group(task, invocations)
 
 
 async def asubmit_parallel(
-    task: Task[..., Any], param_iter: Iterable[Any], common_args: Mapping[str, Any] | None
-) -> BaseInvocationGroup[..., Any]:
+    task: Task[P, R], param_iter: Iterable[Any], common_args: Mapping[str, Any] | None
+) -> BaseInvocationGroup[P, R]:
     """`submit_parallel` without blocking the running event loop."""
     if task.app.runs_inline:
         calls = _calls(param_iter, common_args)
         return _inline_group(task, [await task.acall(*args, **kwargs) for args, kwargs in calls])
     common = await arun(_store_common(task, common_args))
-    invocations: list[BaseInvocation[..., Any]] = []
+    invocations: list[BaseInvocation[P, R]] = []
     for batch in _batches(_calls(param_iter, common), task.conf.parallel_batch_size):
         invocations += await arun(_submit_batch(task, batch))
     return _group(task, invocations)
@@ -99,20 +102,18 @@ def _store_common(task: Task[..., Any], common_args: Mapping[str, Any] | None) -
 
 
 def _submit_batch(
-    task: Task[..., Any], batch: list[tuple[tuple[Any, ...], dict[str, Any]]]
-) -> Op[list[BaseInvocation[..., Any]]]:
+    task: Task[P, R], batch: list[tuple[tuple[Any, ...], dict[str, Any]]]
+) -> Op[list[BaseInvocation[P, R]]]:
     return (yield from task.submit_prepared([task.prepare(args, kwargs) for args, kwargs in batch]))
 
 
-def _group(task: Task[..., Any], invocations: list[BaseInvocation[..., Any]]) -> BaseInvocationGroup[..., Any]:
+def _group(task: Task[P, R], invocations: list[BaseInvocation[P, R]]) -> BaseInvocationGroup[P, R]:
     from pynenc.invocation.group import DistributedInvocationGroup
 
     return DistributedInvocationGroup(task, invocations)
 
 
-def _inline_group(
-    task: Task[..., Any], invocations: list[BaseInvocation[..., Any]]
-) -> BaseInvocationGroup[..., Any]:
+def _inline_group(task: Task[P, R], invocations: list[BaseInvocation[P, R]]) -> BaseInvocationGroup[P, R]:
     from pynenc.invocation.group import ConcurrentInvocationGroup
 
     return ConcurrentInvocationGroup(task, invocations)

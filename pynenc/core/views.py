@@ -26,9 +26,7 @@ class OrchestratorView:
     def __init__(self, app: Pynenc) -> None:
         self._app = app
 
-    def count_invocations(
-        self, task_id: str | None = None, statuses: Sequence[InvocationStatus] | None = None
-    ) -> int:
+    def count_invocations(self, task_id: str | None = None, statuses: Sequence[InvocationStatus] | None = None) -> int:
         """Count invocations, of one task and in some statuses if given."""
         state = self._app.backend.state_backend
         return run(state.count(task_id=task_id, statuses=tuple(statuses or ())))

@@ -64,9 +64,7 @@ async def _asuspend_each(
     missing = dict.fromkeys(ids)
     deadline = _deadline(timeout_s)
     while missing:
-        reply = await context.link.await_(
-            tuple(missing), need=_need(len(missing)), timeout_us=_left_us(deadline)
-        )
+        reply = await context.link.await_(tuple(missing), need=_need(len(missing)), timeout_us=_left_us(deadline))
         _refuse(context, reply)
         for outcome in _take(missing, reply):
             yield outcome
@@ -129,9 +127,7 @@ def _receive_each(app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | N
         subscription.close()
 
 
-async def _areceive_each(
-    app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | None
-) -> AsyncIterator[Outcome]:
+async def _areceive_each(app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | None) -> AsyncIterator[Outcome]:
     import asyncio
 
     loop = asyncio.get_running_loop()

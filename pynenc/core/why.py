@@ -178,5 +178,3 @@ def _duration(us: int) -> str:
     if seconds < 172_800:
         return f"{seconds / 3_600:.1f} h"
     return f"{seconds / 86_400:.1f} days"
-
-

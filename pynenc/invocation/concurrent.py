@@ -80,7 +80,9 @@ class ConcurrentInvocation(BaseInvocation[P, R]):
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, Cancel):
-            self._error = InvocationCancelled(str(error) or "cancelled by its own body", invocation_id=self.invocation_id)
+            self._error = InvocationCancelled(
+                str(error) or "cancelled by its own body", invocation_id=self.invocation_id
+            )
             self._note(InvocationStatus.CANCELLED)
         elif isinstance(error, (RetryError, *self.task.retry_for)) and self._attempts <= self.task.conf.max_retries:
             self._note(InvocationStatus.RETRY)
@@ -90,9 +92,7 @@ class ConcurrentInvocation(BaseInvocation[P, R]):
 
     def _note(self, status: InvocationStatus) -> None:
         self._history.append(
-            HistoryEntry(
-                status=status, timestamp=datetime.now(UTC), attempt=self._attempts, runner=None, worker=0
-            )
+            HistoryEntry(status=status, timestamp=datetime.now(UTC), attempt=self._attempts, runner=None, worker=0)
         )
 
     # --- what is known of it ---
@@ -137,7 +137,8 @@ class ConcurrentInvocation(BaseInvocation[P, R]):
         return None
 
     def why(self) -> str:
-        return f"{self.task.task_id} {self.invocation_id} ended {self.status.value.upper()} in the process that called it."
+        ended = self.status.value.upper()
+        return f"{self.task.task_id} {self.invocation_id} ended {ended} in the process that called it."
 
 
 def _complete(coroutine: Any) -> Any:

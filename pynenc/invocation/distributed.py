@@ -186,4 +186,3 @@ class ReusedInvocation(DistributedInvocation[P, R]):
         mine = self.arguments.kwargs
         theirs = DistributedInvocation(self.task, self.key).arguments.kwargs
         return {name: value for name, value in mine.items() if theirs.get(name) != value} or None
-

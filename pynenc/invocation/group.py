@@ -46,9 +46,7 @@ class DistributedInvocationGroup(BaseInvocationGroup[P, R]):
         return count_progress(status or InvocationStatus.SUCCESS for status in statuses)
 
     def cancel(self, *, tree: bool = False, reason: str = "") -> int:
-        replies = run(
-            self.app.control.cancel(self._keys, tree=tree, detail=reason or "cancelled with its group")
-        )
+        replies = run(self.app.control.cancel(self._keys, tree=tree, detail=reason or "cancelled with its group"))
         own = set(self._keys)
         stopped = (CancelVerdict.CANCELLED, CancelVerdict.REQUESTED)
         return sum(reply.verdict in stopped for reply in replies if reply.invocation_id in own)

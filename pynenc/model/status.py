@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 
 class State(IntEnum):
@@ -20,7 +20,7 @@ class State(IntEnum):
     """Has an outcome and no control record."""
 
 
-class InvocationStatus(str, Enum):
+class InvocationStatus(StrEnum):
     """The status of an invocation as users see it."""
 
     REGISTERED = "registered"
@@ -46,9 +46,6 @@ class InvocationStatus(str, Enum):
     def is_available_for_run(self) -> bool:
         """Whether a runner may claim an invocation in this status."""
         return self in _AVAILABLE
-
-    def __str__(self) -> str:
-        return self.value
 
 
 _FINAL = frozenset(

@@ -1,0 +1,225 @@
+"""The ports of the memory store: one lock, one state, one function per operation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from pynenc.backends.memory import administration, queries
+from pynenc.backends.memory.cancelling import cancel
+from pynenc.backends.memory.claiming import claim_by_id
+from pynenc.backends.memory.doorbell import MemoryDoorbell, ring
+from pynenc.backends.memory.dump import dump
+from pynenc.backends.memory.exchanging import exchange
+from pynenc.backends.memory.sessions import close_session, list_owned, live_session, open_session
+from pynenc.backends.memory.state import MemoryState
+from pynenc.backends.memory.submitting import submit
+from pynenc.backends.memory.ticking import tick
+from pynenc.backends.memory.verifying import repair, verify
+from pynenc.backends.memory.waiting import watch
+from pynenc.clock import system_clock_us
+from pynenc.io import Immediate, Op
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import (
+    CancelReply,
+    ClaimIdReply,
+    Exchange,
+    ExchangeReply,
+    ListFilter,
+    Outcome,
+    Owned,
+    QueueStats,
+    SessionInfo,
+    SessionRow,
+    Snapshot,
+    Standing,
+    Submission,
+    SubmitReply,
+    TickReply,
+    Violation,
+    WatchReply,
+)
+from pynenc.model.status import InvocationStatus
+from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
+from pynenc.ports.client_data_store import ClientDataStore
+from pynenc.ports.doorbell import Doorbell
+from pynenc.ports.orchestrator import Orchestrator
+from pynenc.ports.state_backend import StateBackend
+
+T = TypeVar("T")
+
+
+class AtomicState:
+    """Runs functions on the state one at a time, and rings afterwards."""
+
+    def __init__(self, clock: ClockUs) -> None:
+        self._state = MemoryState()
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def atomic(self, function: Callable[[MemoryState, int], T]) -> Op[T]:
+        """Apply `function` to (state, now) as one atomic unit."""
+        result: T = yield Immediate(lambda: self._apply(function))
+        return result
+
+    def _apply(self, function: Callable[[MemoryState, int], T]) -> T:
+        with self._lock:
+            try:
+                return function(self._state, self._clock())
+            finally:
+                addresses, self._state.to_ring = self._state.to_ring, []
+                for address in addresses:
+                    ring(address)
+
+
+class MemoryOrchestrator(Orchestrator):
+    """The control store in memory."""
+
+    def __init__(self, store: AtomicState) -> None:
+        self._store = store
+
+    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
+        return (yield from self._store.atomic(lambda state, now: open_session(state, info, lease_us, now)))
+
+    def close_session(self, session: SessionId) -> Op[None]:
+        yield from self._store.atomic(lambda state, now: close_session(state, session, now))
+
+    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
+        return (yield from self._store.atomic(lambda state, _: queries.list_sessions(state, live_only)))
+
+    def doorbell(self) -> Doorbell:
+        return MemoryDoorbell()
+
+    def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        return (yield from self._store.atomic(lambda state, now: submit(state, items, now)))
+
+    def exchange(self, request: Exchange) -> Op[ExchangeReply]:
+        return (yield from self._store.atomic(lambda state, now: exchange(state, request, now)))
+
+    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+        def claim(state: MemoryState, now_us: int) -> list[ClaimIdReply]:
+            return claim_by_id(state, live_session(state, session, now_us), ids, now_us)
+
+        return (yield from self._store.atomic(claim))
+
+    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
+        return (yield from self._store.atomic(lambda state, _: list_owned(state, session)))
+
+    def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
+        return (yield from self._store.atomic(lambda state, now: watch(state, live_session(state, session, now), ids)))
+
+    def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
+        return (yield from self._store.atomic(lambda state, now: cancel(state, ids, tree, detail, now)))
+
+    def pause(self, queue: str) -> Op[None]:
+        yield from self._store.atomic(lambda state, _: state.paused.add(queue))
+
+    def resume(self, queue: str) -> Op[None]:
+        yield from self._store.atomic(lambda state, _: administration.resume_queue(state, queue))
+
+    def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
+        return (yield from self._store.atomic(lambda state, now: administration.requeue(state, ids, now)))
+
+    def tick(self, *, budget: int) -> Op[TickReply]:
+        return (yield from self._store.atomic(lambda state, now: tick(state, budget, now)))
+
+    def explain(self, invocation_id: InvocationId) -> Op[Standing | None]:
+        return (yield from self._store.atomic(lambda state, now: queries.explain(state, invocation_id, now)))
+
+    def queue_stats(self) -> Op[list[QueueStats]]:
+        return (yield from self._store.atomic(lambda state, _: queries.queue_stats(state)))
+
+    def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
+        return (yield from self._store.atomic(lambda state, _: _verify(state, mend=repair)))
+
+
+def _verify(state: MemoryState, *, mend: bool) -> list[Violation]:
+    found = verify(state)
+    if mend and found:
+        repair(state)
+    return found
+
+
+class MemoryStateBackend(StateBackend):
+    """Reads of the memory store."""
+
+    def __init__(self, store: AtomicState) -> None:
+        self._store = store
+
+    def snapshots(self, ids: Sequence[InvocationId]) -> Op[list[Snapshot | None]]:
+        return (yield from self._store.atomic(lambda state, _: [queries.snapshot(state, each) for each in ids]))
+
+    def outcomes(self, ids: Sequence[InvocationId]) -> Op[list[Outcome | None]]:
+        return (yield from self._store.atomic(lambda state, _: [state.outcomes.get(each) for each in ids]))
+
+    def statuses(self, ids: Sequence[InvocationId]) -> Op[list[InvocationStatus | None]]:
+        return (yield from self._store.atomic(lambda state, _: [queries.status(state, each) for each in ids]))
+
+    def listing(self, wanted: ListFilter) -> Op[list[Snapshot]]:
+        return (yield from self._store.atomic(lambda state, _: queries.listing(state, wanted)))
+
+    def children(self, parent: InvocationId) -> Op[list[InvocationId]]:
+        return (yield from self._store.atomic(lambda state, _: sorted(state.children.get(parent, ()))))
+
+    def count(self, *, task_id: str | None = None, statuses: Sequence[InvocationStatus] = ()) -> Op[int]:
+        return (yield from self._store.atomic(lambda state, _: queries.count(state, task_id, statuses)))
+
+    def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
+        return (yield from self._store.atomic(lambda state, _: administration.purge(state, ids)))
+
+
+class MemoryClientDataStore(ClientDataStore):
+    """Large values in memory."""
+
+    def __init__(self, store: AtomicState) -> None:
+        self._store = store
+
+    def put(self, key: bytes, data: bytes) -> Op[None]:
+        def keep(state: MemoryState, now_us: int) -> None:
+            state.blobs[key] = (data, now_us)
+
+        yield from self._store.atomic(keep)
+
+    def get(self, key: bytes) -> Op[bytes | None]:
+        return (yield from self._store.atomic(lambda state, _: state.blobs.get(key, (None, 0))[0]))
+
+    def collect(self, *, keep: Sequence[bytes], older_than_us: int) -> Op[int]:
+        def drop(state: MemoryState, now_us: int) -> int:
+            kept = set(keep)
+            old = [
+                key
+                for key, (_, written_us) in state.blobs.items()
+                if now_us - written_us > older_than_us and key not in kept
+            ]
+            for key in old:
+                del state.blobs[key]
+            return len(old)
+
+        return (yield from self._store.atomic(drop))
+
+
+class MemoryBackend(Backend):
+    """A store that lives as long as this object."""
+
+    def __init__(self, *, clock: ClockUs = system_clock_us) -> None:
+        self._store = AtomicState(clock)
+        self.url = "memory://"
+        self.capabilities = Capabilities(across_processes=False, durability="none", push=True)
+        self.orchestrator: Orchestrator = MemoryOrchestrator(self._store)
+        self.state_backend: StateBackend = MemoryStateBackend(self._store)
+        self.client_data_store: ClientDataStore = MemoryClientDataStore(self._store)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def diagnose(self) -> Op[list[Finding]]:
+        broken = yield from self.orchestrator.verify()
+        findings = [
+            Finding(level="error", subject=violation.invariant, detail=violation.detail) for violation in broken
+        ]
+        note = "kept in this process only; lost when it ends"
+        return [Finding(level="warning", subject="memory store", detail=note), *findings]
+
+    def dump(self) -> Op[dict[str, Any]]:
+        return (yield from self._store.atomic(lambda state, _: dump(state)))

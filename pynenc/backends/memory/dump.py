@@ -1,0 +1,83 @@
+"""The whole state in canonical form, equal for every store after equal operations.
+
+A dictionary of these keys; ids are hexadecimal text, bytes are hexadecimal text, enums their values, instants and
+durations integers in microseconds, absent values None:
+
+* `calls`, `controls`, `outcomes`: {id: fields of `Call`, `Control`, `Outcome` without the id}
+* `attempts`: {id: [fields of `Attempt`, in the order written]}
+* `waits`: {waiter: sorted ids it still waits for}
+* `dedupe`: {key: id}
+* `sessions`: {number as text: fields of `SessionRow` without `session`; `info` as its fields without `doorbell`}
+* `inbox`: {number as text: [messages as dictionaries with their tag under `type`]}, sessions without any left out
+* `watches`: {number as text: sorted ids}, sessions without any left out
+* `progress`: {id: note}
+* `paused`: sorted queue names
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from pynenc.backends.memory.queries import control_of
+from pynenc.backends.memory.sessions import row_of
+from pynenc.backends.memory.state import MemoryState
+
+
+def dump(state: MemoryState) -> dict[str, Any]:
+    """Return the canonical form of the memory store."""
+    return {
+        "calls": _by_id(state.calls),
+        "controls": {each.hex(): plain(control_of(record)) for each, record in sorted(state.records.items())},
+        "outcomes": _by_id(state.outcomes),
+        "attempts": {each.hex(): [plain(row) for row in rows] for each, rows in sorted(state.attempts.items()) if rows},
+        "waits": {
+            each.hex(): _sorted_ids(record.edges) for each, record in sorted(state.records.items()) if record.edges
+        },
+        "dedupe": {key.hex(): each.hex() for key, each in sorted(state.dedupe.items())},
+        "sessions": {str(number): session_fields(row_of(state, each)) for number, each in state.sessions.items()},
+        "inbox": {
+            str(number): [plain(message) for message in each.inbox]
+            for number, each in state.sessions.items()
+            if each.inbox
+        },
+        "watches": {str(number): _sorted_ids(each.watched) for number, each in state.sessions.items() if each.watched},
+        "progress": {each.hex(): note.hex() for each, note in sorted(state.progress.items())},
+        "paused": sorted(state.paused),
+    }
+
+
+def session_fields(row: Any) -> dict[str, Any]:
+    """Return the fields of a session that stores agree on."""
+    fields: dict[str, Any] = plain(row)
+    del fields["session"]
+    del fields["info"]["doorbell"]
+    return fields
+
+
+def plain(value: Any) -> Any:
+    """Return a record as plain values: bytes as hexadecimal text, enums as their values."""
+    if isinstance(value, msgspec.Struct):
+        fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        tag = value.__struct_config__.tag
+        return {"type": tag, **fields} if tag else fields
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return getattr(value, "value", value)
+
+
+def _by_id(records: Mapping[Any, Any]) -> dict[str, Any]:
+    found = {}
+    for invocation_id, record in sorted(records.items()):
+        fields = plain(record)
+        del fields["invocation_id"]
+        found[invocation_id.hex()] = fields
+    return found
+
+
+def _sorted_ids(ids: Iterable[bytes]) -> list[str]:
+    return sorted(each.hex() for each in ids)

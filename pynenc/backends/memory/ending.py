@@ -1,0 +1,199 @@
+"""How invocations end, and whom that wakes."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeAlias
+
+from pynenc.backends.memory.state import BAND_UNIT, Kept, MemoryState, Record
+from pynenc.model.ids import InvocationId, SessionId, id_text
+from pynenc.model.records import AfterPolicy, Attempt, CancelNotice, DedupePhase, FinishedNotice, Outcome
+from pynenc.model.status import InvocationStatus, Reason, State
+
+NO_SESSION = SessionId(0)
+"""Who completed what the store itself ended."""
+
+_Ending: TypeAlias = tuple[Record, InvocationStatus, bytes, str, SessionId, int]
+
+
+def end(
+    state: MemoryState,
+    record: Record,
+    status: InvocationStatus,
+    now_us: int,
+    *,
+    payload: bytes = b"",
+    reason: str = "",
+    session: SessionId = NO_SESSION,
+    worker: int | None = None,
+) -> None:
+    """Write the outcome of `record` and wake whoever waited for it; in turn end what depended on its success."""
+    queue: deque[_Ending] = deque(
+        [(record, status, payload, reason, session, record.worker if worker is None else worker)]
+    )
+    while queue:
+        ended = queue.popleft()
+        _write_outcome(state, ended, now_us)
+        for waiter in _release_waiters(state, ended[0].id, ended[1]):
+            why = f"dependency {id_text(ended[0].id)} ended {ended[1].value}"
+            queue.append((waiter, InvocationStatus.CANCELLED, b"", why, NO_SESSION, waiter.worker))
+
+
+def _write_outcome(state: MemoryState, ending: _Ending, now_us: int) -> None:
+    record, status, payload, reason, session, worker = ending
+    expires = None if record.retention_us is None else now_us + record.retention_us
+    outcome = Outcome(
+        invocation_id=record.id,
+        status=status,
+        payload=payload,
+        reason=reason,
+        attempt=record.attempt,
+        crashes=record.crashes,
+        epoch=record.epoch,
+        session=session,
+        worker=worker,
+        registered_at_us=record.registered_at_us,
+        claimed_at_us=record.claimed_at_us,
+        started_at_us=record.started_at_us,
+        ended_at_us=now_us,
+        expires_at_us=expires,
+    )
+    state.outcomes[record.id] = outcome
+    state.kept[record.id] = Kept(record.rank // BAND_UNIT, record.retention_us, record.max_crashes, record.dedupe)
+    if expires is not None:
+        state.retention.add(expires, record.id)
+    drop_edges(state, record)
+    disown(state, record)
+    del state.records[record.id]
+    _free_key(state, record, status)
+    for number in sorted(state.watchers.pop(record.id, ())):
+        watcher = state.sessions[number]
+        watcher.watched.discard(record.id)
+        watcher.inbox.append(FinishedNotice(outcome=outcome))
+        state.ring(number)
+
+
+def _free_key(state: MemoryState, record: Record, status: InvocationStatus) -> None:
+    dedupe = record.dedupe
+    if dedupe is None:
+        return
+    if dedupe.phase is DedupePhase.UNTIL_FINAL or (
+        dedupe.phase is DedupePhase.WHILE_GOOD and status is not InvocationStatus.SUCCESS
+    ):
+        free_key(state, record)
+
+
+def free_key(state: MemoryState, record: Record) -> None:
+    """Let others take the key that `record` holds."""
+    if record.dedupe is not None and state.dedupe.get(record.dedupe.key) == record.id:
+        del state.dedupe[record.dedupe.key]
+
+
+def _release_waiters(state: MemoryState, ended: InvocationId, status: InvocationStatus) -> list[Record]:
+    """Take the edges to an ended invocation away; return the waiters that end with it, by id."""
+    fallen: list[Record] = []
+    for waiter_id in sorted(state.waiters.pop(ended, ())):
+        waiter = state.records[waiter_id]
+        waiter.edges.discard(ended)
+        if (
+            waiter.state is State.BLOCKED
+            and waiter.after_policy is AfterPolicy.ALL_SUCCEEDED
+            and status is not InvocationStatus.SUCCESS
+        ):
+            drop_edges(state, waiter)
+            fallen.append(waiter)
+            continue
+        waiter.need_left -= 1
+        if waiter.need_left == 0:
+            _met(state, waiter)
+    return fallen
+
+
+def _met(state: MemoryState, waiter: Record) -> None:
+    """What `waiter` waited for is there."""
+    drop_edges(state, waiter)
+    if waiter.state is State.SUSPENDED:
+        resume(state, waiter, timed_out=False)
+    elif waiter.not_before_us is not None:
+        waiter.reason = Reason.DELAYED
+        state.index(waiter)
+    else:
+        waiter.state = State.READY
+        waiter.reason = Reason.NEW
+        state.index(waiter)
+
+
+def resume(state: MemoryState, waiter: Record, *, timed_out: bool) -> None:
+    """Hand a suspended invocation back to its owner, which goes on when it has a slot."""
+    drop_edges(state, waiter)
+    waiter.need_left = 0
+    waiter.wait_until_us = None
+    waiter.timed_out = timed_out
+    waiter.state = State.READY
+    waiter.reason = Reason.RESUMED
+    state.index(waiter)
+
+
+def drop_edges(state: MemoryState, waiter: Record) -> None:
+    """Forget what `waiter` waits for."""
+    for waited in waiter.edges:
+        others = state.waiters.get(waited)
+        if others is not None:
+            others.discard(waiter.id)
+            if not others:
+                del state.waiters[waited]
+    waiter.edges.clear()
+
+
+def disown(state: MemoryState, record: Record) -> None:
+    """Take a record from its owner."""
+    if record.owner is not None:
+        state.sessions[record.owner].owned.discard(record.id)
+        record.owner = None
+
+
+def write_attempt(
+    state: MemoryState, record: Record, reason: Reason, now_us: int, *, error: bytes = b"", detail: str = ""
+) -> None:
+    """Record a stretch of `record`'s life that did not end in an outcome."""
+    state.attempts.setdefault(record.id, []).append(
+        Attempt(
+            number=record.attempt,
+            epoch=record.epoch,
+            reason=reason,
+            session=record.owner or NO_SESSION,
+            worker=record.worker,
+            claimed_at_us=record.claimed_at_us if record.claimed_at_us is not None else record.registered_at_us,
+            started_at_us=record.started_at_us,
+            ended_at_us=now_us,
+            error=error,
+            detail=detail,
+            suspended_at_us=record.suspended_at_us if reason is Reason.WAITED else None,
+        )
+    )
+
+
+def put_back(state: MemoryState, record: Record, reason: Reason, now_us: int, *, delay_us: int = 0) -> None:
+    """Make an invocation that lost its owner claimable again, now or after `delay_us`."""
+    drop_edges(state, record)
+    disown(state, record)
+    record.need_left = 0
+    record.waits = ()
+    record.worker = 0
+    record.claimed_at_us = record.started_at_us = record.suspended_at_us = record.wait_until_us = None
+    record.reason = reason
+    if delay_us > 0:
+        record.state = State.BLOCKED
+        record.not_before_us = now_us + delay_us
+    else:
+        record.state = State.READY
+        record.not_before_us = None
+    state.index(record)
+
+
+def notify_cancel(state: MemoryState, record: Record, detail: str) -> None:
+    """Tell the owner of `record` to stop its run."""
+    if record.owner is not None:
+        notice = CancelNotice(invocation_id=record.id, epoch=record.epoch, detail=detail)
+        state.sessions[record.owner].inbox.append(notice)
+        state.ring(record.owner)

@@ -1,0 +1,261 @@
+"""What the memory store keeps: records first, indexes derived from them.
+
+Every operation is a function of (state, request, now) in its own module; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.model.records import (
+    AfterPolicy,
+    Attempt,
+    Call,
+    CancelNotice,
+    Claim,
+    Dedupe,
+    FinishedNotice,
+    Outcome,
+    SessionInfo,
+)
+from pynenc.model.status import Reason, State
+
+BAND_UNIT = 2**44
+FIRST_SEQUENCE = 2**20
+
+
+@dataclass(slots=True)
+class Record:
+    """The control record of one live invocation."""
+
+    call: Call
+    rank: int
+    registered_at_us: int
+    retention_us: int | None
+    max_crashes: int
+    state: State = State.READY
+    reason: Reason = Reason.NEW
+    epoch: Epoch = Epoch(0)  # noqa: RUF009 - a plain number
+    attempt: int = 0
+    crashes: int = 0
+    owner: SessionId | None = None
+    worker: int = 0
+    not_before_us: int | None = None
+    expires_at_us: int | None = None
+    wait_until_us: int | None = None
+    claimed_at_us: int | None = None
+    started_at_us: int | None = None
+    suspended_at_us: int | None = None
+    cancel_requested: bool = False
+    dedupe: Dedupe | None = None
+    waits: tuple[InvocationId, ...] = ()
+    """What the last `Suspend` named, in its order."""
+    edges: set[InvocationId] = field(default_factory=set)
+    """Those of them, or of `after`, that are not final yet."""
+    need_left: int = 0
+    after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
+    timed_out: bool = False
+
+    @property
+    def id(self) -> InvocationId:
+        return self.call.invocation_id
+
+    @property
+    def due_us(self) -> int | None:
+        """When a timer has to look at it next."""
+        moments: list[int] = []
+        if self.state is State.BLOCKED and self.need_left == 0 and self.not_before_us is not None:
+            moments.append(self.not_before_us)
+        if self.expires_at_us is not None and self.waits_for_a_claim:
+            moments.append(self.expires_at_us)
+        if self.state is State.SUSPENDED and self.wait_until_us is not None:
+            moments.append(self.wait_until_us)
+        return min(moments, default=None)
+
+    @property
+    def waits_for_a_claim(self) -> bool:
+        """Whether it is BLOCKED, or READY in the index of its queue."""
+        return self.state is State.BLOCKED or (self.state is State.READY and self.owner is None)
+
+
+@dataclass(slots=True)
+class Session:
+    """One incarnation of a runner or client process."""
+
+    number: SessionId
+    info: SessionInfo
+    lease_us: int
+    opened_at_us: int
+    expires_at_us: int
+    ended_at_us: int | None = None
+    idle: bool = False
+    idle_queues: tuple[str, ...] = ()
+    owned: set[InvocationId] = field(default_factory=set)
+    watched: set[InvocationId] = field(default_factory=set)
+    inbox: list[CancelNotice | FinishedNotice] = field(default_factory=list)
+
+
+class TokenIndex:
+    """Ids by rank; entries that no longer hold are dropped when they come up."""
+
+    __slots__ = ("_heap",)
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, InvocationId]] = []
+
+    def add(self, order: int, invocation_id: InvocationId) -> None:
+        heapq.heappush(self._heap, (order, invocation_id))
+
+    def first(self) -> tuple[int, InvocationId] | None:
+        """Return the first entry, valid or not."""
+        return self._heap[0] if self._heap else None
+
+    def drop_first(self) -> None:
+        heapq.heappop(self._heap)
+
+    def __iter__(self) -> Iterator[tuple[int, InvocationId]]:
+        return iter(self._heap)
+
+    def clear(self) -> None:
+        self._heap.clear()
+
+
+class MemoryState:
+    """Records, sessions and the indexes that follow from them."""
+
+    def __init__(self) -> None:
+        self.calls: dict[InvocationId, Call] = {}
+        self.records: dict[InvocationId, Record] = {}
+        self.outcomes: dict[InvocationId, Outcome] = {}
+        self.kept: dict[InvocationId, Kept] = {}
+        self.attempts: dict[InvocationId, list[Attempt]] = {}
+        self.progress: dict[InvocationId, bytes] = {}
+        self.children: dict[InvocationId, set[InvocationId]] = {}
+        self.sessions: dict[SessionId, Session] = {}
+        self.dedupe: dict[bytes, InvocationId] = {}
+        self.watchers: dict[InvocationId, set[SessionId]] = {}
+        self.waiters: dict[InvocationId, set[InvocationId]] = {}
+        self.paused: set[str] = set()
+        self.queues: set[str] = set()
+        self.blobs: dict[bytes, tuple[bytes, int]] = {}
+        self.ready: dict[str, TokenIndex] = {}
+        self.resumable: dict[SessionId, TokenIndex] = {}
+        self.due = TokenIndex()
+        self.retention = TokenIndex()
+        self.next_sequence = FIRST_SEQUENCE
+        self.last_session = 0
+        self.to_ring: list[str] = []
+        """Doorbells to ring once the operation is over."""
+
+    # --- indexes ---
+
+    def index(self, record: Record) -> None:
+        """Put a record into the indexes its state calls for."""
+        if record.state is State.READY:
+            if record.owner is None:
+                self.ready.setdefault(record.call.queue, TokenIndex()).add(record.rank, record.id)
+                self._wake_for(record.call.queue)
+            else:
+                self.resumable.setdefault(record.owner, TokenIndex()).add(record.rank, record.id)
+                self.ring(record.owner)
+        due = record.due_us
+        if due is not None:
+            first = self.first_due()
+            self.due.add(due, record.id)
+            if first is None or due < first[0]:
+                self._wake_for(None)
+
+    def first_ready(self, queue: str) -> tuple[int, InvocationId] | None:
+        """Return the claimable invocation of a queue that comes first."""
+        index = self.ready.get(queue)
+        return None if index is None else self._first_valid(index, None)
+
+    def first_resumable(self, session: SessionId) -> tuple[int, InvocationId] | None:
+        """Return the resumable invocation of a session that comes first."""
+        index = self.resumable.get(session)
+        return None if index is None else self._first_valid(index, session)
+
+    def _first_valid(self, index: TokenIndex, owner: SessionId | None) -> tuple[int, InvocationId] | None:
+        while (entry := index.first()) is not None:
+            record = self.records.get(entry[1])
+            if record and record.state is State.READY and record.owner == owner and record.rank == entry[0]:
+                return entry
+            index.drop_first()
+        return None
+
+    def first_due(self) -> tuple[int, InvocationId] | None:
+        """Return the invocation whose timer comes first."""
+        while (entry := self.due.first()) is not None:
+            record = self.records.get(entry[1])
+            if record and record.due_us == entry[0]:
+                return entry
+            self.due.drop_first()
+        return None
+
+    def first_expired_outcome(self) -> tuple[int, InvocationId] | None:
+        """Return the outcome whose retention ends first."""
+        while (entry := self.retention.first()) is not None:
+            outcome = self.outcomes.get(entry[1])
+            if outcome and outcome.expires_at_us == entry[0]:
+                return entry
+            self.retention.drop_first()
+        return None
+
+    def take_sequence(self) -> int:
+        sequence = self.next_sequence
+        self.next_sequence += 1
+        return sequence
+
+    # --- waking ---
+
+    def ring(self, number: SessionId) -> None:
+        session = self.sessions.get(number)
+        if session is not None and session.ended_at_us is None and session.info.doorbell:
+            self.to_ring.append(session.info.doorbell)
+
+    def _wake_for(self, queue: str | None) -> None:
+        """Wake one sleeping session that serves `queue`, or any one for a timer (None)."""
+        for session in self.sessions.values():
+            if session.idle and (queue is None or serves(session.idle_queues, queue)):
+                session.idle = False
+                self.ring(session.number)
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What of a control record outlives its end: needed to put the invocation back."""
+
+    band: int
+    retention_us: int | None
+    max_crashes: int
+    dedupe: Dedupe | None
+
+
+def serves(queues: tuple[str, ...], queue: str) -> bool:
+    """Whether a session that listens on `queues` claims from `queue`."""
+    return queue in queues if queues else ":" not in queue
+
+
+def claim_of(record: Record, session: SessionId) -> Claim:
+    """Return what the owner of a freshly claimed record gets."""
+    call = record.call
+    return Claim(
+        invocation_id=call.invocation_id,
+        session=session,
+        epoch=record.epoch,
+        attempt=record.attempt,
+        crashes=record.crashes,
+        task_id=call.task_id,
+        arguments=call.arguments,
+        policy=call.policy,
+        meta=call.meta,
+        queue=call.queue,
+        rank=record.rank,
+        parent_id=call.parent_id,
+        root_id=call.root_id,
+        cancel_requested=record.cancel_requested,
+    )

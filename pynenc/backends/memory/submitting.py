@@ -1,0 +1,103 @@
+"""`submit`: new invocations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pynenc.backends.memory.ending import end
+from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record
+from pynenc.errors import NotYetAvailable
+from pynenc.model.ids import InvocationId, id_text
+from pynenc.model.records import AfterPolicy, Call, Fence, Submission, SubmitReply, SubmitVerdict
+from pynenc.model.status import InvocationStatus, Reason, State
+
+
+def submit(state: MemoryState, items: Sequence[Submission], now_us: int) -> list[SubmitReply]:
+    """Create invocations in order; validate everything that can be refused before writing anything."""
+    for item in items:
+        if item.gates:
+            raise NotYetAvailable("gates (concurrency and rate limits)")
+    return [_submit_one(state, item, now_us) for item in items]
+
+
+def _submit_one(state: MemoryState, item: Submission, now_us: int) -> SubmitReply:
+    if item.invocation_id in state.calls:
+        return SubmitReply(SubmitVerdict.EXISTING, item.invocation_id)
+    if item.parent is not None and not holds(state, item.parent):
+        return SubmitReply(SubmitVerdict.STALE_PARENT, item.invocation_id)
+    for dependency in item.after:
+        if dependency not in state.calls:
+            return SubmitReply(SubmitVerdict.UNKNOWN_DEPENDENCY, dependency)
+    if item.dedupe is not None and item.dedupe.key in state.dedupe:
+        return SubmitReply(SubmitVerdict.DEDUPED, state.dedupe[item.dedupe.key])
+    record = _create(state, item, now_us)
+    _place(state, record, item, now_us)
+    return SubmitReply(SubmitVerdict.CREATED, item.invocation_id)
+
+
+def holds(state: MemoryState, fence: Fence) -> bool:
+    """Whether the bearer of `fence` still owns its invocation."""
+    record = state.records.get(fence.invocation_id)
+    return record is not None and record.owner == fence.session and record.epoch == fence.epoch
+
+
+def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
+    parent = item.parent.invocation_id if item.parent else item.parent_id
+    parent_call = state.calls.get(parent) if parent else None
+    call = Call(
+        invocation_id=item.invocation_id,
+        task_id=item.task_id,
+        queue=item.queue,
+        language=item.language,
+        arguments=item.arguments,
+        policy=item.policy,
+        meta=item.meta,
+        parent_id=parent,
+        root_id=parent_call.root_id if parent_call else parent or item.invocation_id,
+        created_at_us=now_us,
+    )
+    key = state.take_sequence() if item.key is None else item.key
+    record = Record(
+        call=call,
+        rank=item.band * BAND_UNIT + key,
+        registered_at_us=now_us,
+        retention_us=item.retention_us,
+        max_crashes=item.max_crashes,
+        expires_at_us=None if item.expires_us is None else now_us + item.expires_us,
+        not_before_us=now_us + item.delay_us if item.delay_us > 0 else None,
+        dedupe=item.dedupe,
+        after_policy=item.after_policy,
+    )
+    state.calls[call.invocation_id] = call
+    state.records[call.invocation_id] = record
+    state.queues.add(call.queue)
+    if parent is not None:
+        state.children.setdefault(parent, set()).add(call.invocation_id)
+    if item.dedupe is not None:
+        state.dedupe[item.dedupe.key] = call.invocation_id
+    return record
+
+
+def _place(state: MemoryState, record: Record, item: Submission, now_us: int) -> None:
+    """Decide whether it can run now, later, after others, or not at all."""
+    for dependency in dict.fromkeys(item.after):
+        outcome = state.outcomes.get(dependency)
+        if outcome is None:
+            add_edge(state, record, dependency)
+        elif item.after_policy is AfterPolicy.ALL_SUCCEEDED and outcome.status is not InvocationStatus.SUCCESS:
+            reason = f"dependency {id_text(dependency)} ended {outcome.status.value}"
+            record.state = State.BLOCKED
+            end(state, record, InvocationStatus.CANCELLED, now_us, reason=reason)
+            return
+    record.need_left = len(record.edges)
+    if record.edges:
+        record.state, record.reason = State.BLOCKED, Reason.DEPENDENCIES
+    elif record.not_before_us is not None:
+        record.state, record.reason = State.BLOCKED, Reason.DELAYED
+    state.index(record)
+
+
+def add_edge(state: MemoryState, waiter: Record, waited: InvocationId) -> None:
+    """Note that `waiter` waits for `waited`."""
+    waiter.edges.add(waited)
+    state.waiters.setdefault(waited, set()).add(waiter.id)

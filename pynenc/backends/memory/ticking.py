@@ -1,0 +1,94 @@
+"""`tick`: whatever is due, each thing once, whoever calls."""
+
+from __future__ import annotations
+
+from pynenc.backends.memory.claiming import expire
+from pynenc.backends.memory.ending import resume
+from pynenc.backends.memory.sessions import recover
+from pynenc.backends.memory.state import MemoryState, Record
+from pynenc.model.ids import InvocationId
+from pynenc.model.records import TickReply
+from pynenc.model.status import Reason, State
+
+
+def tick(state: MemoryState, budget: int, now_us: int) -> TickReply:
+    """Handle up to `budget` timers, sessions and outcomes each."""
+    handled = [
+        _timers(state, budget, now_us),
+        _sessions(state, budget, now_us),
+        _retention(state, budget, now_us),
+    ]
+    return TickReply(
+        handled=sum(handled), next_due_us=next_due_us(state, now_us), more=any(each >= budget for each in handled)
+    )
+
+
+def next_due_us(state: MemoryState, now_us: int) -> int | None:
+    """Return how long until the earliest timer or end of a lease."""
+    moments = [session.expires_at_us for session in state.sessions.values() if session.ended_at_us is None]
+    first = state.first_due()
+    if first is not None:
+        moments.append(first[0])
+    return max(0, min(moments) - now_us) if moments else None
+
+
+def _timers(state: MemoryState, budget: int, now_us: int) -> int:
+    handled = 0
+    while handled < budget:
+        entry = state.first_due()
+        if entry is None or entry[0] > now_us:
+            break
+        _handle(state, state.records[entry[1]], now_us)
+        handled += 1
+    return handled
+
+
+def _handle(state: MemoryState, record: Record, now_us: int) -> None:
+    if record.expires_at_us is not None and record.expires_at_us <= now_us and record.waits_for_a_claim:
+        expire(state, record, now_us)
+    elif record.state is State.SUSPENDED:
+        resume(state, record, timed_out=True)
+    else:
+        record.state = State.READY
+        record.not_before_us = None
+        if record.reason is Reason.DELAYED:
+            record.reason = Reason.NEW
+        state.index(record)
+
+
+def _sessions(state: MemoryState, budget: int, now_us: int) -> int:
+    expired = [
+        session
+        for session in state.sessions.values()
+        if session.ended_at_us is None and session.expires_at_us <= now_us
+    ]
+    for session in expired[:budget]:
+        recover(state, session, now_us)
+    return min(len(expired), budget)
+
+
+def _retention(state: MemoryState, budget: int, now_us: int) -> int:
+    handled = 0
+    while handled < budget:
+        entry = state.first_expired_outcome()
+        if entry is None or entry[0] > now_us:
+            break
+        forget(state, entry[1])
+        handled += 1
+    return handled
+
+
+def forget(state: MemoryState, invocation_id: InvocationId) -> None:
+    """Drop everything that is known of a final invocation."""
+    del state.outcomes[invocation_id]
+    kept = state.kept.pop(invocation_id)
+    call = state.calls.pop(invocation_id)
+    state.attempts.pop(invocation_id, None)
+    state.progress.pop(invocation_id, None)
+    if kept.dedupe is not None and state.dedupe.get(kept.dedupe.key) == invocation_id:
+        del state.dedupe[kept.dedupe.key]
+    if call.parent_id is not None:
+        siblings = state.children.get(call.parent_id, set())
+        siblings.discard(invocation_id)
+        if not siblings:
+            state.children.pop(call.parent_id, None)

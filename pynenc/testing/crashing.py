@@ -1,0 +1,110 @@
+"""A process that dies right after the k-th thing it does to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pynenc.io import Op
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import (
+    CancelReply,
+    ClaimIdReply,
+    Exchange,
+    ExchangeReply,
+    Owned,
+    QueueStats,
+    SessionInfo,
+    SessionRow,
+    Standing,
+    Submission,
+    SubmitReply,
+    TickReply,
+    Violation,
+    WatchReply,
+)
+from pynenc.ports.doorbell import Doorbell
+from pynenc.ports.orchestrator import Orchestrator
+
+T = TypeVar("T")
+
+
+class SimulatedCrash(BaseException):
+    """The process was killed. No code of a task is meant to catch it."""
+
+
+class CrashingOrchestrator(Orchestrator):
+    """Passes everything on to a store until the process it stands for dies; then nothing gets through."""
+
+    def __init__(self, inner: Orchestrator, *, crash_after: int | None) -> None:
+        """
+        Args:
+            crash_after: die right after so many changes; None: never.
+        """
+        self._inner = inner
+        self._crash_after = crash_after
+        self.steps = 0
+
+    def _step(self, op: Op[T]) -> Op[T]:
+        self._check_alive()
+        reply = yield from op
+        self.steps += 1
+        self._check_alive()
+        return reply
+
+    def _check_alive(self) -> None:
+        if self._crash_after is not None and self.steps >= self._crash_after:
+            raise SimulatedCrash(f"killed after step {self.steps}")
+
+    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
+        return (yield from self._step(self._inner.open_session(info, lease_us=lease_us)))
+
+    def close_session(self, session: SessionId) -> Op[None]:
+        yield from self._step(self._inner.close_session(session))
+
+    def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        return (yield from self._step(self._inner.submit(items)))
+
+    def exchange(self, request: Exchange) -> Op[ExchangeReply]:
+        return (yield from self._step(self._inner.exchange(request)))
+
+    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+        return (yield from self._step(self._inner.claim_ids(session, ids)))
+
+    def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
+        return (yield from self._step(self._inner.watch(session, ids)))
+
+    def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
+        return (yield from self._step(self._inner.cancel(ids, tree=tree, detail=detail)))
+
+    def pause(self, queue: str) -> Op[None]:
+        yield from self._step(self._inner.pause(queue))
+
+    def resume(self, queue: str) -> Op[None]:
+        yield from self._step(self._inner.resume(queue))
+
+    def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
+        return (yield from self._step(self._inner.requeue(ids)))
+
+    def tick(self, *, budget: int) -> Op[TickReply]:
+        return (yield from self._step(self._inner.tick(budget=budget)))
+
+    def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
+        return (yield from self._step(self._inner.verify(repair=repair)))
+
+    # Reads change nothing: dying after one is dying after the change before it.
+
+    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
+        return (yield from self._inner.list_sessions(live_only=live_only))
+
+    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
+        return (yield from self._inner.list_owned(session))
+
+    def explain(self, invocation_id: InvocationId) -> Op[Standing | None]:
+        return (yield from self._inner.explain(invocation_id))
+
+    def queue_stats(self) -> Op[list[QueueStats]]:
+        return (yield from self._inner.queue_stats())
+
+    def doorbell(self) -> Doorbell:
+        return self._inner.doorbell()
