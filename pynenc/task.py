@@ -239,7 +239,8 @@ class Task(Generic[P, R]):
             return idempotency(self.task_id, key if isinstance(key, str) else str(key(*args, **kwargs)))
         if options.call_result_cache:
             bound = self._binder.bind(args, kwargs).kwargs
-            kept = {name: bound[name] for name in sorted(bound) if name not in options.disable_cache_args}
+            ignored = bound if "*" in options.disable_cache_args else options.disable_cache_args
+            kept = {name: bound[name] for name in sorted(bound) if name not in ignored}
             return cached_result(self.task_id, self.payloads.encode_arguments((), kept, ()))
         return None
 

@@ -13,6 +13,7 @@ from pynenc.context import RunContext, current_run
 from pynenc.errors import InvocationNotFound, WaitCycle
 from pynenc.io import arun, run
 from pynenc.model.ids import InvocationId, id_text
+from pynenc.model.policies import decode_policy
 from pynenc.model.records import Outcome
 from pynenc.ports.run_link import WaitReply
 
@@ -49,7 +50,7 @@ def await_each(app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | None
 
 def _suspend_each(context: RunContext, ids: Sequence[InvocationId], timeout_s: float | None) -> Iterator[Outcome]:
     missing = dict.fromkeys(ids)
-    deadline = _deadline(timeout_s)
+    deadline = _deadline(_bounded(context, timeout_s))
     while missing:
         reply = context.link.wait(tuple(missing), need=_need(len(missing)), timeout_us=_left_us(deadline))
         _refuse(context, reply)
@@ -62,7 +63,7 @@ async def _asuspend_each(
     context: RunContext, ids: Sequence[InvocationId], timeout_s: float | None
 ) -> AsyncIterator[Outcome]:
     missing = dict.fromkeys(ids)
-    deadline = _deadline(timeout_s)
+    deadline = _deadline(_bounded(context, timeout_s))
     while missing:
         reply = await context.link.await_(tuple(missing), need=_need(len(missing)), timeout_us=_left_us(deadline))
         _refuse(context, reply)
@@ -70,6 +71,15 @@ async def _asuspend_each(
             yield outcome
         if reply.timed_out and missing:
             return
+
+
+def _bounded(context: RunContext, timeout_s: float | None) -> float | None:
+    """Return how long this wait may last: what the caller says, at most the task's `wait_timeout`."""
+    limit_us = decode_policy(context.claim.policy).wait_timeout_us
+    if limit_us is None:
+        return timeout_s
+    limit_s = limit_us / 1_000_000
+    return limit_s if timeout_s is None else min(timeout_s, limit_s)
 
 
 def _need(missing: int) -> int:

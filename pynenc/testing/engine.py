@@ -18,7 +18,7 @@ from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.records import ListFilter
 from pynenc.testing.clock import FakeClock
 from pynenc.testing.crashing import CrashingOrchestrator, SimulatedCrash
-from pynenc.testing.inline_runner import LEASE_US, InlineRunner
+from pynenc.testing.inline_runner import InlineRunner
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -34,9 +34,9 @@ class Engine:
         self._reset()
 
     def _reset(self) -> None:
-        backend = MemoryBackend(clock=self.clock)
-        self.app.use_backend(backend)
-        self.app.use_orchestrator(backend.orchestrator)
+        self._backend = MemoryBackend(clock=self.clock)
+        self.app.use_backend(self._backend)
+        self.app.use_orchestrator(self._backend.orchestrator)
         self.app.__dict__["client"] = _InlineClient(self)
         self._runner = InlineRunner(self.app)
 
@@ -101,10 +101,10 @@ class Engine:
             raise AssertionError(f"expected no call, found {task.task_id}{found[0].arguments!r}")
 
     def crash(self) -> None:
-        """Kill the runner as SIGKILL would: what it held runs again once its lease has ended."""
+        """Kill the runner as SIGKILL would, and let its lease end: what it held runs again."""
         self._runner.die()
         self._runner = InlineRunner(self.app)
-        self.clock.advance(timedelta(microseconds=LEASE_US + 1))
+        self._backend.end_leases()
 
     def crash_at_every_boundary(self, scenario: Callable[[], Any], *, most: int = 2_000) -> CrashReport:
         """Run a scenario once undisturbed, then once for each step it recorded, killed right after that step.
@@ -145,7 +145,7 @@ class Engine:
         self.app.use_orchestrator(inner)
         self._runner = InlineRunner(self.app)
         if crash_after is not None:
-            self.clock.advance(timedelta(microseconds=LEASE_US + 1))
+            self._backend.end_leases()
         self.run_all(skip_time=True)
         return [_ending(invocation) for invocation in invocations], crashing.steps
 

@@ -19,7 +19,7 @@ from pynenc.backends.memory.ticking import tick
 from pynenc.backends.memory.verifying import repair, verify
 from pynenc.backends.memory.waiting import watch
 from pynenc.clock import system_clock_us
-from pynenc.io import Immediate, Op
+from pynenc.io import Immediate, Op, run
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -212,6 +212,15 @@ class MemoryBackend(Backend):
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def end_leases(self) -> None:
+        """Let every live session count as expired, as if its process had been silent for long: for tests."""
+
+        def expire(state: MemoryState, now_us: int) -> None:
+            for session in state.sessions.values():
+                session.expires_at_us = min(session.expires_at_us, now_us)
+
+        run(self._store.atomic(expire))
 
     def diagnose(self) -> Op[list[Finding]]:
         broken = yield from self.orchestrator.verify()
