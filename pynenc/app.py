@@ -91,7 +91,7 @@ class Pynenc:
             ("runner", runner),
         ):
             if isinstance(choice, str):
-                values["runner_cls" if name == "runner" else name] = choice
+                values[{"runner": "runner_cls", "serializer": "serializer_cls"}.get(name, name)] = choice
         self._module, self._file = defining_module()
         self.conf: AppConfig = AppConfig.load(values, config_filepath=config_filepath)
         self._scheduler_choice = scheduler
@@ -352,7 +352,9 @@ class Pynenc:
         from pynenc.serializers.registry import serializer_by_name
 
         choice = self._serializer_choice
-        return choice if choice is not None and not isinstance(choice, str) else serializer_by_name(self.conf)
+        if choice is not None and not isinstance(choice, str):
+            return choice
+        return serializer_by_name(self.conf.serializer_cls, self.conf.serializer_keys)
 
     @cached_property
     def payloads(self) -> Payloads:

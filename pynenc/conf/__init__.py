@@ -1,0 +1,1 @@
+"""Published places of configuration types; the configuration itself is `pynenc.config`."""

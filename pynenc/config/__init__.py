@@ -1,0 +1,1 @@
+"""Configuration: settings of an app and options of its tasks, from code, environment and files."""

@@ -269,10 +269,11 @@ class Client:
             return
         with self._lock:
             idle = not self._waiting
-        ready, _, _ = select.select([bell, nudge[0]], [], [], min(longest_s, LINGER_S) if idle else longest_s)
-        if bell in ready:
+        descriptors = [bell.fileno(), nudge[0].fileno()]
+        ready, _, _ = select.select(descriptors, [], [], min(longest_s, LINGER_S) if idle else longest_s)
+        if descriptors[0] in ready:
             bell.clear()
-        if nudge[0] in ready:
+        if descriptors[1] in ready:
             nudge[0].recv(4096)
         self._idle_rounds = 0 if ready or not idle else self._idle_rounds + 1
 

@@ -176,8 +176,8 @@ def compose_payloads(app: Pynenc, choice: str | Serializer | None, threshold: in
     if choice is None:
         serializer = app.serializer
     else:
-        serializer = serializer_by_name(app.conf, choice) if isinstance(choice, str) else choice
-    accepted = {name: serializer_by_name(app.conf, name) for name in ("json", "msgpack")}
+        serializer = serializer_by_name(choice, app.conf.serializer_keys) if isinstance(choice, str) else choice
+    accepted = {name: serializer_by_name(name) for name in ("json", "msgpack")}
     accepted[app.serializer.codec] = app.serializer
     accepted[serializer.codec] = serializer
     return Payloads(

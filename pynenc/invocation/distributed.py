@@ -46,7 +46,8 @@ class DistributedInvocation(BaseInvocation[P, R]):
     # --- waiting ---
 
     def get(self, timeout: Timeout = None) -> R:
-        return run(value_of(self.task, self._wait_for_outcome(timeout)))
+        value: R = run(value_of(self.task, self._wait_for_outcome(timeout)))
+        return value
 
     async def async_result(self, timeout: Timeout = None) -> R:
         if self._outcome is None:

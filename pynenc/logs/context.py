@@ -1,0 +1,75 @@
+"""Which invocation a log record belongs to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from msgspec import Struct
+
+
+class LogContext(Struct, frozen=True, kw_only=True):
+    """The run that the current thread or coroutine executes."""
+
+    invocation_id: str
+    task_id: str
+    attempt: int
+    runner: str
+    worker: int | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what log records get as attributes."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS = ("invocation_id", "task_id", "attempt", "runner", "worker")
+"""Attributes that every record has behind a `ContextFilter`; None outside of runs."""
+
+_current: ContextVar[LogContext | None] = ContextVar("pynenc_log_context", default=None)
+
+
+def current_log_context() -> LogContext | None:
+    """Return the run that the current code belongs to, None outside of runs."""
+    return _current.get()
+
+
+@contextmanager
+def log_context(context: LogContext) -> Iterator[None]:
+    """Let records of this thread or coroutine, and of what it starts, carry `context`."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+class ContextFilter(logging.Filter):
+    """Gives records the attributes of `FIELDS`, so that any format may use them. Lets everything pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        context = _current.get()
+        for name in FIELDS:
+            if not hasattr(record, name):
+                setattr(record, name, None if context is None else getattr(context, name))
+        return True
+
+
+class TaskLogger(logging.LoggerAdapter[logging.Logger]):
+    """The logger of a task: its records name the task and, inside a run, the invocation, whatever the handler."""
+
+    def __init__(self, logger: logging.Logger, task_id: str) -> None:
+        super().__init__(logger, {"task_id": task_id})
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        context = _current.get()
+        fields = {} if context is None else context.fields()
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **fields, **(self.extra or {})}
+        return msg, kwargs
+
+
+def task_logger(task_id: str) -> TaskLogger:
+    """Return the logger of a task, `pynenc.task.<task_id>`."""
+    return TaskLogger(logging.getLogger(f"pynenc.task.{task_id}"), task_id)
