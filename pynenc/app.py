@@ -90,6 +90,8 @@ class Pynenc:
             ("serializer", serializer),
             ("runner", runner),
         ):
+            if isinstance(choice, type) and name == "runner":
+                values["runner_cls"] = choice.__name__
             if isinstance(choice, str):
                 values[{"runner": "runner_cls", "serializer": "serializer_cls"}.get(name, name)] = choice
         self._module, self._file = defining_module()

@@ -132,13 +132,17 @@ class Client:
             doorbell=bell.address,
         )
         session = yield from self._orchestrator.open_session(info, lease_us=self._lease_us)
+        kept = self._adopt(session)
+        if kept != session:
+            yield from self._orchestrator.close_session(session)
+        return kept
+
+    def _adopt(self, session: SessionId) -> SessionId:
+        """Make `session` the one of this client unless another thread was quicker; return which it is."""
         with self._lock:
             if self._session is None:
                 self._session = session
-                return session
-            kept = self._session
-        yield from self._orchestrator.close_session(session)
-        return kept
+            return self._session
 
     def _watch(self, ids: Sequence[InvocationId]) -> Op[WatchReply]:
         session = yield from self._open()

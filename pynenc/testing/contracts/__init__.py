@@ -1,0 +1,34 @@
+"""What every store promises, as tests: subclass a contract in a test module and provide the fixtures it names.
+
+Fixtures: `backend` (a fresh, empty store that uses `clock`), `clock` (a `FakeClock`), `perform` (runs an operation,
+blocking or on an event loop).
+"""
+
+from __future__ import annotations
+
+from pynenc.testing.contracts.cancelling import CancellingContract
+from pynenc.testing.contracts.claiming import ClaimingContract
+from pynenc.testing.contracts.client_data import ClientDataStoreContract
+from pynenc.testing.contracts.queues import QueuesContract
+from pynenc.testing.contracts.races import RacesContract
+from pynenc.testing.contracts.reading import StateBackendContract
+from pynenc.testing.contracts.sessions import SessionsContract
+from pynenc.testing.contracts.settling import SettlingContract
+from pynenc.testing.contracts.submitting import SubmittingContract
+from pynenc.testing.contracts.waiting import WaitingContract
+
+
+class OrchestratorContract(
+    SubmittingContract,
+    ClaimingContract,
+    SettlingContract,
+    WaitingContract,
+    CancellingContract,
+    SessionsContract,
+    QueuesContract,
+    RacesContract,
+):
+    """All that an orchestrator promises."""
+
+
+__all__ = ["ClientDataStoreContract", "OrchestratorContract", "StateBackendContract"]

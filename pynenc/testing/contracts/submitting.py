@@ -1,0 +1,272 @@
+"""What `submit` promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from pynenc.errors import NotYetAvailable
+from pynenc.model.ids import Epoch, new_invocation_id
+from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Failure, Fence, SubmitVerdict
+from pynenc.model.status import InvocationStatus, Reason, State
+from pynenc.testing.contracts.store import SECOND_US, Store, StoreContract, submission
+
+
+class PlainSubmittingContract(StoreContract):
+    def test_a_submission_is_ready_with_its_call(self, store: Store) -> None:
+        invocation = store.submit(task_id="m.f", arguments=b"\x00\xff", queue="mail", policy=b"p", meta=b"m")
+
+        found = store.snapshot(invocation)
+        assert (found.call.task_id, found.call.arguments, found.call.queue) == ("m.f", b"\x00\xff", "mail")
+        assert (found.call.policy, found.call.meta, found.call.root_id) == (b"p", b"m", invocation)
+        assert store.control(invocation).state is State.READY
+        assert store.status(invocation) is InvocationStatus.REGISTERED
+
+    def test_a_repeated_submission_changes_nothing(self, store: Store) -> None:
+        item = submission()
+        store.submit_items(item)
+        store.clock.advance(1)
+
+        reply = store.submit_items(item)[0]
+
+        assert (reply.verdict, reply.invocation_id) == (SubmitVerdict.EXISTING, item.invocation_id)
+        assert store.snapshot(item.invocation_id).call.created_at_us == store.clock() - SECOND_US
+
+    def test_a_repeated_submission_of_something_final_is_existing(self, store: Store) -> None:
+        item = submission()
+        store.submit_items(item)
+        store.succeed(store.claim_one(store.runner()))
+
+        assert store.submit_items(item)[0].verdict is SubmitVerdict.EXISTING
+
+    def test_an_empty_submission_is_no_error(self, store: Store) -> None:
+        assert store.submit_items() == []
+
+    def test_gates_are_refused_and_nothing_is_created(self, store: Store) -> None:
+        good, gated = submission(), submission(gates=("key",))
+
+        with pytest.raises(NotYetAvailable):
+            store.submit_items(good, gated)
+
+        assert store.status(good.invocation_id) is None
+
+    def test_a_delayed_one_is_blocked_until_its_time(self, store: Store) -> None:
+        invocation = store.submit(delay_us=5 * SECOND_US)
+        runner = store.runner()
+
+        assert store.claim(runner) == []
+        store.clock.advance(5)
+        claims = store.claim(runner)
+
+        assert [claim.invocation_id for claim in claims] == [invocation]
+        assert store.control(invocation).not_before_us is None
+
+    def test_nothing_delayed_is_early(self, store: Store) -> None:
+        store.submit(delay_us=5 * SECOND_US)
+        runner = store.runner()
+        store.clock.advance(4.999_999)
+
+        assert store.claim(runner) == []
+        assert store.exchange(runner).next_due_us == 1
+
+    def test_one_that_does_not_start_in_time_expires(self, store: Store) -> None:
+        invocation = store.submit(expires_us=SECOND_US)
+        store.clock.advance(1)
+
+        assert store.claim(store.runner()) == []
+        assert store.outcome(invocation).status is InvocationStatus.EXPIRED
+
+    def test_expiry_is_kept_by_tick_alone(self, store: Store) -> None:
+        invocation = store.submit(expires_us=SECOND_US, delay_us=5 * SECOND_US)
+        store.clock.advance(1)
+
+        store.tick()
+
+        assert store.status(invocation) is InvocationStatus.EXPIRED
+
+    def test_what_has_started_does_not_expire(self, store: Store) -> None:
+        runner = store.runner()
+        claim = store.running(runner, expires_us=SECOND_US)
+        store.clock.advance(2)
+        store.tick()
+
+        assert store.status(claim.invocation_id) is InvocationStatus.RUNNING
+
+    def test_an_outcome_is_forgotten_after_its_retention(self, store: Store) -> None:
+        kept = store.submit()
+        brief = store.submit(retention_us=SECOND_US)
+        runner = store.runner()
+        for claim in store.claim(runner, want=2):
+            store.succeed(claim)
+        store.clock.advance(1)
+
+        store.tick()
+
+        assert store.status(brief) is None
+        assert store.status(kept) is InvocationStatus.SUCCESS
+
+
+class SubmittingWithFencesContract(StoreContract):
+    def test_a_child_knows_its_parent_and_root(self, store: Store) -> None:
+        runner = store.runner()
+        parent = store.running(runner)
+        child = store.submit(parent=Fence(runner, parent.invocation_id, parent.epoch))
+        child_claim = store.claim_one(runner)
+        grandchild = store.submit(parent=Fence(runner, child, child_claim.epoch))
+
+        call = store.snapshot(grandchild).call
+        assert (call.parent_id, call.root_id) == (child, parent.invocation_id)
+        assert store.perform(store.state.children(parent.invocation_id)) == [child]
+
+    def test_a_stale_parent_submits_nothing(self, store: Store) -> None:
+        runner = store.runner()
+        parent = store.running(runner)
+        stale = Fence(runner, parent.invocation_id, Epoch(parent.epoch + 1))
+        item = submission(parent=stale)
+
+        assert store.submit_items(item)[0].verdict is SubmitVerdict.STALE_PARENT
+        assert store.status(item.invocation_id) is None
+
+    def test_a_recovered_parent_submits_nothing(self, store: Store) -> None:
+        runner = store.runner()
+        parent = store.running(runner)
+        store.expire_sessions()
+
+        reply = store.submit_items(submission(parent=Fence(runner, parent.invocation_id, parent.epoch)))[0]
+
+        assert reply.verdict is SubmitVerdict.STALE_PARENT
+
+
+class DependenciesContract(StoreContract):
+    def test_one_that_comes_after_others_waits_for_all(self, store: Store) -> None:
+        runner = store.runner()
+        first, second = store.submit(), store.submit()
+        after = store.submit(after=(first, second))
+        one, two = store.claim(runner, want=3)
+
+        store.succeed(one)
+        assert store.control(after).need_left == 1
+        assert store.control(after).reason is Reason.DEPENDENCIES
+        store.succeed(two)
+
+        assert [claim.invocation_id for claim in store.claim(runner)] == [after]
+
+    def test_what_has_ended_already_counts(self, store: Store) -> None:
+        runner = store.runner()
+        first = store.submit()
+        store.succeed(store.claim_one(runner))
+
+        after = store.submit(after=(first,))
+
+        assert store.control(after).state is State.READY
+
+    def test_a_failed_dependency_cancels_the_whole_chain_behind_it(self, store: Store) -> None:
+        runner = store.runner()
+        first = store.submit()
+        second = store.submit(after=(first,))
+        third = store.submit(after=(second,))
+        claim = store.claim_one(runner)
+        store.settle(runner, Failure(invocation_id=first, epoch=claim.epoch, error=b"e"))
+
+        assert store.status(second) is InvocationStatus.CANCELLED
+        assert store.status(third) is InvocationStatus.CANCELLED
+        assert "ended failed" in store.outcome(second).reason
+
+    def test_with_policy_done_any_end_will_do(self, store: Store) -> None:
+        first = store.submit()
+        after = store.submit(after=(first,), after_policy=AfterPolicy.ALL_DONE)
+
+        store.perform(store.orchestrator.cancel([first]))
+
+        assert store.control(after).state is State.READY
+
+    def test_delay_and_dependencies_hold_both(self, store: Store) -> None:
+        runner = store.runner()
+        first = store.submit()
+        after = store.submit(after=(first,), delay_us=5 * SECOND_US)
+        store.succeed(store.claim_one(runner))
+
+        assert store.control(after).state is State.BLOCKED
+        store.clock.advance(5)
+        store.tick()
+
+        assert store.control(after).state is State.READY
+
+    def test_an_unknown_dependency_is_named_and_nothing_is_created(self, store: Store) -> None:
+        unknown = new_invocation_id()
+        item = submission(after=(unknown,), dedupe=Dedupe(b"k", DedupePhase.UNTIL_FINAL))
+
+        reply = store.submit_items(item)[0]
+
+        assert (reply.verdict, reply.invocation_id) == (SubmitVerdict.UNKNOWN_DEPENDENCY, unknown)
+        assert store.status(item.invocation_id) is None
+        assert store.submit_items(submission(dedupe=Dedupe(b"k", DedupePhase.UNTIL_FINAL)))[0].verdict == 0
+
+
+class DeduplicationContract(StoreContract):
+    def test_a_held_key_names_its_holder(self, store: Store) -> None:
+        dedupe = Dedupe(b"key", DedupePhase.UNTIL_PURGED)
+        first = store.submit(dedupe=dedupe)
+        item = submission(dedupe=dedupe)
+
+        reply = store.submit_items(item)[0]
+
+        assert (reply.verdict, reply.invocation_id) == (SubmitVerdict.DEDUPED, first)
+        assert store.status(item.invocation_id) is None
+
+    @pytest.mark.parametrize(
+        ("phase", "freed_by"),
+        [
+            (DedupePhase.UNTIL_CLAIMED, "claim"),
+            (DedupePhase.UNTIL_FINAL, "success"),
+            (DedupePhase.UNTIL_PURGED, "purge"),
+            (DedupePhase.WHILE_GOOD, "purge"),
+        ],
+    )
+    def test_a_key_is_free_from_its_phase_on(self, store: Store, phase: DedupePhase, freed_by: str) -> None:
+        dedupe = Dedupe(b"key", phase)
+        first = store.submit(dedupe=dedupe)
+
+        freed = {"submit": self._free(store, dedupe)}
+        claim = store.claim_one(store.runner())
+        freed["claim"] = self._free(store, dedupe)
+        store.succeed(claim)
+        freed["success"] = self._free(store, dedupe)
+        store.perform(store.state.purge([first]))
+        freed["purge"] = self._free(store, dedupe)
+
+        steps = ["submit", "claim", "success", "purge"]
+        assert freed == {step: steps.index(step) >= steps.index(freed_by) for step in steps}
+
+    def _free(self, store: Store, dedupe: Dedupe) -> bool:
+        """Tell whether a key is free, leaving things as they were."""
+        probe = submission(dedupe=dedupe)
+        free = store.submit_items(probe)[0].verdict is SubmitVerdict.CREATED
+        if free:
+            store.perform(store.orchestrator.cancel([probe.invocation_id]))
+            store.perform(store.state.purge([probe.invocation_id]))
+        return free
+
+    def test_a_bad_end_frees_a_key_that_is_held_while_good(self, store: Store) -> None:
+        dedupe = Dedupe(b"key", DedupePhase.WHILE_GOOD)
+        first = store.submit(dedupe=dedupe)
+        store.perform(store.orchestrator.cancel([first]))
+
+        assert store.submit_items(submission(dedupe=dedupe))[0].verdict is SubmitVerdict.CREATED
+
+    def test_later_items_of_one_call_see_earlier_ones(self, store: Store) -> None:
+        dedupe = Dedupe(b"key", DedupePhase.UNTIL_FINAL)
+        first, second = submission(dedupe=dedupe), submission(dedupe=dedupe)
+
+        replies = store.submit_items(first, second, submission(after=(first.invocation_id,)))
+
+        assert [reply.verdict for reply in replies] == [
+            SubmitVerdict.CREATED,
+            SubmitVerdict.DEDUPED,
+            SubmitVerdict.CREATED,
+        ]
+
+
+class SubmittingContract(
+    PlainSubmittingContract, SubmittingWithFencesContract, DependenciesContract, DeduplicationContract
+):
+    """All that `submit` promises."""

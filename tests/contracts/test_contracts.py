@@ -1,0 +1,17 @@
+"""The shipped contracts, over the stores of the `backend` fixture."""
+
+from __future__ import annotations
+
+from pynenc.testing.contracts import ClientDataStoreContract, OrchestratorContract, StateBackendContract
+
+
+class TestOrchestrator(OrchestratorContract):
+    pass
+
+
+class TestStateBackend(StateBackendContract):
+    pass
+
+
+class TestClientDataStore(ClientDataStoreContract):
+    pass
