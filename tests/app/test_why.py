@@ -140,7 +140,7 @@ def test_all_slots_of_the_runner_are_busy(tmp_path: object) -> None:
         finish.set()
 
     assert "because all 1 slots of runner ThreadRunner@" in why
-    assert "is running on runner ThreadRunner@" in holding
+    assert "runner ThreadRunner@" in holding
 
 
 def test_an_unknown_invocation_is_an_error(app: Pynenc) -> None:
