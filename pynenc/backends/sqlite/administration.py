@@ -1,0 +1,102 @@
+"""What people do to queues and to work that has ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pynenc.backends.sqlite.messages import keep_outcomes
+from pynenc.backends.sqlite.rows import BAND_UNIT, KEYED, OUTCOME_COLUMNS, STATUSES, select_in
+from pynenc.backends.sqlite.submitting import advance_sequence, read_sequence
+from pynenc.backends.sqlite.ticking import drop
+from pynenc.backends.sqlite.unit import Unit, serves
+from pynenc.model.ids import InvocationId
+from pynenc.model.status import InvocationStatus, Reason
+
+
+def pause(unit: Unit, queue: str) -> None:
+    """Stop claims of new work from a queue."""
+    number = unit.names.number(unit.connection, queue)
+    unit.connection.execute("UPDATE queue SET paused = 1 WHERE id = ?", (number,))
+
+
+def resume_queue(unit: Unit, queue: str) -> None:
+    """Let a paused queue be claimed from again, and wake those who would."""
+    connection = unit.connection
+    if not connection.execute("UPDATE queue SET paused = 0 WHERE name = ? AND paused = 1", (queue,)).rowcount:
+        return
+    for session, queues in connection.execute("SELECT id, idle_for FROM session WHERE idle_for IS NOT NULL").fetchall():
+        if serves(json.loads(queues), queue):
+            connection.execute("UPDATE session SET idle_for = NULL WHERE id = ?", (session,))
+            unit.ring(session)
+
+
+def requeue(unit: Unit, ids: Sequence[InvocationId]) -> list[InvocationId]:
+    """Put final invocations back to READY; return those that were."""
+    connection = unit.connection
+    rows = {
+        row[0]: row
+        for row in select_in(
+            connection, f"SELECT {OUTCOME_COLUMNS} FROM outcome WHERE id IN (*)", list(dict.fromkeys(ids))
+        )
+    }
+    final = [each for each in dict.fromkeys(ids) if each in rows]
+    keep_outcomes(unit, final)
+    sequence = read_sequence(connection)
+    for place, each in enumerate(final):
+        _put_back(unit, rows[each], sequence + place)
+    advance_sequence(connection, len(final))
+    return final
+
+
+def _put_back(unit: Unit, outcome: tuple[Any, ...], key: int) -> None:
+    invocation_id, status, payload, _, attempt, _, epoch, session, worker, *instants = outcome
+    registered_at, claimed_at, started_at, ended_at, _ = instants
+    connection = unit.connection
+    ended_as = STATUSES[status]
+    connection.execute(
+        "INSERT INTO attempt (id, number, epoch, reason, session, worker, claimed_at, started_at, ended_at, "
+        "error, detail) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            *(invocation_id, attempt, epoch, int(Reason.REQUEUED), session, worker),
+            *(registered_at if claimed_at is None else claimed_at, started_at, ended_at),
+            *(payload if ended_as is InvocationStatus.FAILED else b"", ended_as.value),
+        ),
+    )
+    queue, band, retention, max_crashes = connection.execute(
+        "SELECT queue, band, retention, max_crashes FROM call WHERE id = ?", (invocation_id,)
+    ).fetchone()
+    keyed = connection.execute("SELECT 1 FROM dedupe WHERE id = ?", (invocation_id,)).fetchone()
+    connection.execute(
+        "INSERT INTO live (id, state, reason, queue, rank, epoch, attempt, crashes, worker, need_left, "
+        "cancel_requested, registered_at, retention, max_crashes, flags) VALUES (?,1,?,?,?,?,0,0,0,0,0,?,?,?,?)",
+        (
+            *(invocation_id, int(Reason.REQUEUED), queue, band * BAND_UNIT + key, epoch),
+            *(registered_at, retention, max_crashes, KEYED if keyed else 0),
+        ),
+    )
+    connection.execute("DELETE FROM outcome WHERE id = ?", (invocation_id,))
+    unit.wake_for(queue)
+
+
+def purge(unit: Unit, ids: Sequence[InvocationId] | None) -> int:
+    """Forget these final invocations, or every invocation of the app."""
+    if ids is None:
+        return _purge_everything(unit)
+    wanted = list(dict.fromkeys(ids))
+    final = [row[0] for row in select_in(unit.connection, "SELECT id FROM outcome WHERE id IN (*)", wanted)]
+    final = list(dict.fromkeys(final))
+    drop(unit, final)
+    return len(final)
+
+
+def _purge_everything(unit: Unit) -> int:
+    connection = unit.connection
+    number: int = connection.execute("SELECT count(*) FROM call").fetchone()[0]
+    for table in (
+        *("call", "live", "outcome", "attempt", "wait", "waitlist"),
+        *("inbox", "watch", "dedupe", "progress", "blob"),
+    ):
+        connection.execute(f"DELETE FROM {table}")
+    return number

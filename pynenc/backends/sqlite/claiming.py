@@ -1,0 +1,123 @@
+"""Claims: who gets the next invocation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pynenc.backends.sqlite.ending import expire
+from pynenc.backends.sqlite.rows import KEYED, READY, select_in
+from pynenc.backends.sqlite.unit import Unit, serves
+from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.model.records import Claim, ClaimIdReply, ClaimIdVerdict, DedupePhase
+
+_WHAT = (
+    "SELECT l.id, l.rank, l.epoch, l.attempt, l.crashes, l.cancel_requested, l.expires_at, l.flags, l.queue, "
+    "c.task_id, c.arguments, c.policy, c.meta, c.parent, c.root FROM live l JOIN call c ON c.id = l.id "
+)
+_FIRST_OF_QUEUE = _WHAT + ("WHERE l.queue = ? AND l.state = 1 AND l.owner IS NULL ORDER BY l.rank, l.id LIMIT ?")
+_THESE = _WHAT + "WHERE l.id IN (*)"
+_HEADS = "SELECT rank, id FROM live WHERE queue = ? AND state = 1 AND owner IS NULL ORDER BY rank, id LIMIT ?"
+_TAKE = (
+    "UPDATE live SET state = 2, owner = ?, worker = 0, epoch = epoch + 1, attempt = attempt + 1, claimed_at = ?, "
+    "started_at = NULL, due = NULL WHERE id = ?"
+)
+
+
+def claim_new(unit: Unit, session: int, queues: Sequence[str], want: int) -> list[Claim]:
+    """Hand up to `want` READY invocations of these queues (() for all) to the session, by (rank, id)."""
+    claims: list[Claim] = []
+    if want <= 0:
+        return claims
+    unit.flush()
+    numbers = [
+        number
+        for number, name in unit.connection.execute("SELECT id, name FROM queue WHERE paused = 0 AND used = 1")
+        if serves(queues, name)
+    ]
+    while numbers and len(claims) < want:
+        rows = _first(unit, numbers, want - len(claims))
+        claims += _take(unit, session, rows)
+        if not unit.flush_ended():
+            break
+    return claims
+
+
+def _first(unit: Unit, numbers: Sequence[int], limit: int) -> list[tuple[Any, ...]]:
+    """Return the rows that come first over all queues."""
+    connection = unit.connection
+    if len(numbers) == 1:
+        return connection.execute(_FIRST_OF_QUEUE, (numbers[0], limit)).fetchall()
+    heads: list[tuple[int, InvocationId]] = []
+    for number in numbers:
+        heads += connection.execute(_HEADS, (number, limit)).fetchall()
+    chosen = [invocation_id for _, invocation_id in sorted(heads)[:limit]]
+    found = {row[0]: row for row in select_in(connection, _THESE, chosen)}
+    return [found[each] for each in chosen]
+
+
+def _take(unit: Unit, session: int, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
+    """Make the session own these rows, but end those whose time is over."""
+    now = unit.now
+    taken = []
+    for row in rows:
+        if row[6] is not None and row[6] <= now:
+            live = unit.live(row[0])
+            if live is not None:
+                expire(unit, live)
+        else:
+            taken.append(row)
+            if row[7] & KEYED:
+                unit.connection.execute(
+                    "DELETE FROM dedupe WHERE id = ? AND phase = ?", (row[0], int(DedupePhase.UNTIL_CLAIMED))
+                )
+    unit.connection.executemany(_TAKE, [(session, now, row[0]) for row in taken])
+    for row in taken:
+        unit.forget_one(row[0])
+    name = unit.names.name
+    return [
+        Claim(
+            invocation_id=row[0],
+            session=SessionId(session),
+            epoch=Epoch(row[2] + 1),
+            attempt=row[3] + 1,
+            crashes=row[4],
+            task_id=row[9],
+            arguments=row[10],
+            policy=row[11],
+            meta=row[12],
+            queue=name(unit.connection, row[8]),
+            rank=row[1],
+            parent_id=row[13],
+            root_id=row[14],
+            cancel_requested=bool(row[5]),
+        )
+        for row in taken
+    ]
+
+
+def claim_by_id(unit: Unit, session: int, ids: Sequence[InvocationId]) -> list[ClaimIdReply]:
+    """Claim these very invocations where they are READY without an owner."""
+    unit.load(ids)
+    return [_claim_one(unit, session, each) for each in ids]
+
+
+def _claim_one(unit: Unit, session: int, invocation_id: InvocationId) -> ClaimIdReply:
+    live = unit.live(invocation_id)
+    if live is None:
+        known = unit.ended_by(invocation_id) is not None
+        return ClaimIdReply(ClaimIdVerdict.FINAL if known else ClaimIdVerdict.UNKNOWN)
+    if live.owner is not None:
+        return ClaimIdReply(ClaimIdVerdict.BUSY)
+    if live.state != READY or _is_paused(unit, live.queue):
+        return ClaimIdReply(ClaimIdVerdict.NOT_READY)
+    unit.flush()
+    claims = _take(unit, session, select_in(unit.connection, _THESE, [invocation_id]))
+    if not claims:
+        return ClaimIdReply(ClaimIdVerdict.FINAL)
+    return ClaimIdReply(ClaimIdVerdict.CLAIMED, claims[0])
+
+
+def _is_paused(unit: Unit, queue: int) -> bool:
+    row = unit.connection.execute("SELECT paused FROM queue WHERE id = ?", (queue,)).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,88 @@
+"""The whole state in the canonical form that `pynenc.backends.memory.dump` describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from pynenc.backends.sqlite.messages import read_inbox
+from pynenc.backends.sqlite.queries import snapshots
+from pynenc.backends.sqlite.queue_names import QueueNames
+from pynenc.backends.sqlite.rows import (
+    ATTEMPT_COLUMNS,
+    LIVE_COLUMNS,
+    OUTCOME_COLUMNS,
+    Live,
+    attempt_of,
+    control_of,
+    outcome_of,
+)
+from pynenc.backends.sqlite.sessions import session_rows
+
+
+def dump(connection: Any, names: QueueNames) -> dict[str, Any]:
+    """Return the canonical form of the store."""
+    ids = [row[0] for row in connection.execute("SELECT id FROM call ORDER BY id")]
+    calls = [known.call for known in snapshots(connection, names, ids) if known is not None]
+    lives = [Live(*row) for row in connection.execute(f"SELECT {LIVE_COLUMNS} FROM live ORDER BY id")]
+    outcomes = [outcome_of(row) for row in connection.execute(f"SELECT {OUTCOME_COLUMNS} FROM outcome ORDER BY id")]
+    sessions = session_rows(connection)
+    inboxes = {str(row.session): _plain(read_inbox(connection, row.session)) for row in sessions}
+    return {
+        "calls": {call.invocation_id.hex(): _without_id(call) for call in calls},
+        "controls": {live.id.hex(): _plain(control_of(live)) for live in lives},
+        "outcomes": {outcome.invocation_id.hex(): _without_id(outcome) for outcome in outcomes},
+        "attempts": _attempts(connection),
+        "waits": _lists(connection.execute("SELECT waiter, waited FROM wait ORDER BY waiter, waited")),
+        "dedupe": {
+            key.hex(): each.hex() for key, each in connection.execute("SELECT key, id FROM dedupe ORDER BY key")
+        },
+        "sessions": {str(row.session): _session(row) for row in sessions},
+        "inbox": {number: messages for number, messages in inboxes.items() if messages},
+        "watches": _lists(connection.execute("SELECT session, id FROM watch ORDER BY session, id")),
+        "progress": {
+            each.hex(): body.hex() for each, body in connection.execute("SELECT id, body FROM progress ORDER BY id")
+        },
+        "paused": [row[0] for row in connection.execute("SELECT name FROM queue WHERE paused ORDER BY name")],
+    }
+
+
+def _attempts(connection: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for row in connection.execute(f"SELECT id, {ATTEMPT_COLUMNS} FROM attempt ORDER BY id, position"):
+        found.setdefault(row[0].hex(), []).append(_plain(attempt_of(row[1:])))
+    return found
+
+
+def _lists(pairs: Iterable[tuple[Any, bytes]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key.hex() if isinstance(key, bytes) else str(key), []).append(value.hex())
+    return found
+
+
+def _session(row: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = _plain(row)
+    del fields["session"]
+    del fields["info"]["doorbell"]
+    return fields
+
+
+def _without_id(record: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = _plain(record)
+    del fields["invocation_id"]
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        fields = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        tag = value.__struct_config__.tag
+        return {"type": tag, **fields} if tag else fields
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return getattr(value, "value", value)

@@ -1,0 +1,42 @@
+"""`exchange`: the one round trip of a session."""
+
+from __future__ import annotations
+
+from pynenc.backends.sqlite.claiming import claim_new
+from pynenc.backends.sqlite.messages import fetch_inbox
+from pynenc.backends.sqlite.sessions import lease_of, renew_awake
+from pynenc.backends.sqlite.settling import note_progress, note_started, settle
+from pynenc.backends.sqlite.ticking import next_due, tick
+from pynenc.backends.sqlite.unit import Unit
+from pynenc.backends.sqlite.waiting import go_on
+from pynenc.model.records import Exchange, ExchangeReply
+
+
+def exchange(unit: Unit, request: Exchange) -> ExchangeReply:
+    """Renew, settle, report, tick, claim, fetch messages: in this order.
+
+    Raises:
+        SessionGone: the session has ended; nothing was written.
+    """
+    session = request.session
+    lease = lease_of(unit, session)
+    unit.own_session = session
+    verdicts = settle(unit, session, request.completions)
+    note_started(unit, session, request.started)
+    note_progress(unit, session, request.progress)
+    _, more = tick(unit, request.tick_budget)
+    resumed = go_on(unit, session, request.want)
+    left = request.want - len(resumed) if request.claim_new else 0
+    claims = claim_new(unit, session, request.queues, left)
+    inbox = fetch_inbox(unit, session)
+    sleeps = request.idle and len(resumed) + len(claims) < request.want
+    unit.wake()
+    renew_awake(unit, session, lease, request.queues if sleeps else None)
+    return ExchangeReply(
+        verdicts=verdicts,
+        claims=tuple(claims),
+        resumed=tuple(resumed),
+        inbox=inbox,
+        next_due_us=next_due(unit.connection, unit.now),
+        more=more,
+    )

@@ -1,0 +1,96 @@
+"""The requests that operations on this store yield."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pynenc.backends.sqlite.database import Database
+from pynenc.backends.sqlite.doorbell import Ringer
+from pynenc.backends.sqlite.queue_names import QueueNames
+from pynenc.backends.sqlite.unit import Unit
+from pynenc.io import Op
+from pynenc.ports.backend import ClockUs
+
+T = TypeVar("T")
+
+
+class View:
+    """What a read sees."""
+
+    __slots__ = ("connection", "names", "now")
+
+    def __init__(self, connection: sqlite3.Connection, now: int, names: QueueNames) -> None:
+        self.connection = connection
+        self.now = now
+        self.names = names
+
+
+class Store:
+    """The database with what units of work need: the clock, the numbers of queues, and bells."""
+
+    def __init__(self, database: Database, ringer: Ringer, clock: ClockUs) -> None:
+        self.database = database
+        self.ringer = ringer
+        self.clock = clock
+
+    def write(self, change: Callable[[Unit], T]) -> Op[T]:
+        """Run `change` as one atomic unit."""
+        result: T = yield Write(self, change)
+        return result
+
+    def read(self, look: Callable[[View], T]) -> Op[T]:
+        """Run `look` on one consistent state."""
+        result: T = yield Read(self, look)
+        return result
+
+
+class Write:
+    """One atomic unit; rings bells after its commit."""
+
+    __slots__ = ("_change", "_store")
+
+    def __init__(self, store: Store, change: Callable[[Unit], Any]) -> None:
+        self._store = store
+        self._change = change
+
+    def send(self) -> Any:
+        store = self._store
+        result, addresses = store.database.write(self._run)
+        if addresses:
+            store.ringer.ring(addresses)
+        return result
+
+    async def asend(self) -> Any:
+        return await self._store.database.in_thread(self.send)
+
+    def _run(self, connection: sqlite3.Connection) -> tuple[Any, list[str]]:
+        store = self._store
+        names = store.database.queue_names
+        # Only now the write lock is held: instants of units grow in the order of their commits.
+        unit = Unit(connection, store.clock(), names)
+        try:
+            return self._change(unit), unit.complete()
+        except BaseException:
+            names.forget()
+            raise
+
+
+class Read:
+    """One consistent look."""
+
+    __slots__ = ("_look", "_store")
+
+    def __init__(self, store: Store, look: Callable[[View], Any]) -> None:
+        self._store = store
+        self._look = look
+
+    def send(self) -> Any:
+        return self._store.database.read(self._run)
+
+    async def asend(self) -> Any:
+        return await self._store.database.in_thread(self.send)
+
+    def _run(self, connection: sqlite3.Connection) -> Any:
+        return self._look(View(connection, self._store.clock(), self._store.database.queue_names))

@@ -1,0 +1,260 @@
+"""`submit`: new invocations."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from pynenc.backends.sqlite.ending import end
+from pynenc.backends.sqlite.rows import (
+    ANY_ENDING,
+    BAND_UNIT,
+    BLOCKED,
+    KEYED,
+    READY,
+)
+from pynenc.backends.sqlite.unit import Unit
+from pynenc.backends.sqlite.waiting import add_edges
+from pynenc.errors import NotYetAvailable
+from pynenc.model.ids import InvocationId, id_text
+from pynenc.model.records import AfterPolicy, Fence, Outcome, Submission, SubmitReply, SubmitVerdict
+from pynenc.model.status import InvocationStatus, Reason
+
+_INSERT_CALL = (
+    "INSERT INTO call (id, task_id, queue, language, arguments, policy, meta, parent, root, created_at, band, "
+    "retention, max_crashes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+_INSERT_LIVE = (
+    "INSERT INTO live (id, state, reason, queue, rank, epoch, attempt, crashes, worker, need_left, not_before, "
+    "expires_at, cancel_requested, registered_at, retention, max_crashes, due, flags) "
+    "VALUES (?,?,?,?,?,0,0,0,0,?,?,?,0,?,?,?,?,?)"
+)
+_NEW, _DELAYED, _DEPENDENCIES = int(Reason.NEW), int(Reason.DELAYED), int(Reason.DEPENDENCIES)
+
+
+class Repeated(Exception):
+    """Some of the items are known already: each has to be looked at."""
+
+
+def refuse_gates(items: Sequence[Submission]) -> None:
+    """Refuse what this store does not have.
+
+    Raises:
+        NotYetAvailable: an item names gates.
+    """
+    if any(item.gates for item in items):
+        raise NotYetAvailable("gates (concurrency and rate limits)")
+
+
+def is_plain(items: Sequence[Submission]) -> bool:
+    """Whether nothing in `items` depends on what the store holds, but for their ids."""
+    return not any(item.after or item.dedupe for item in items)
+
+
+def submit_plain(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
+    """Create invocations of which none is likely to be known, all at once.
+
+    Raises:
+        Repeated: one is known, or a parent lost its fence; roll back and use `submit_each`.
+    """
+    maker = _Maker(unit)
+    if not all(maker.holds(item.parent) for item in items):
+        raise Repeated
+    calls, lives = [], []
+    for item in items:
+        call, live = maker.rows(item, ())
+        calls.append(call)
+        lives.append(live)
+    if maker.first_due is not None:
+        unit.due_at(maker.first_due)
+    try:
+        unit.connection.executemany(_INSERT_CALL, calls)
+        unit.connection.executemany(_INSERT_LIVE, lives)
+    except sqlite3.IntegrityError as error:
+        raise Repeated from error
+    maker.keep_sequence()
+    for queue, number in maker.tokens.items():
+        unit.wake_for(queue, number)
+    return [SubmitReply(SubmitVerdict.CREATED, item.invocation_id) for item in items]
+
+
+def submit_each(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
+    """Create invocations one after the other; later ones see earlier ones."""
+    maker = _Maker(unit)
+    replies = [_submit_one(unit, maker, item) for item in items]
+    maker.keep_sequence()
+    return replies
+
+
+def _submit_one(unit: Unit, maker: _Maker, item: Submission) -> SubmitReply:
+    connection = unit.connection
+    if connection.execute("SELECT 1 FROM call WHERE id = ?", (item.invocation_id,)).fetchone():
+        return SubmitReply(SubmitVerdict.EXISTING, item.invocation_id)
+    if not maker.holds(item.parent):
+        return SubmitReply(SubmitVerdict.STALE_PARENT, item.invocation_id)
+    after = list(dict.fromkeys(item.after))
+    unit.load(after)
+    ended = [each for each in after if unit.live(each) is None]
+    outcomes = unit.outcomes(ended)
+    for each in ended:
+        if each not in outcomes:
+            return SubmitReply(SubmitVerdict.UNKNOWN_DEPENDENCY, each)
+    if item.dedupe is not None:
+        holder = connection.execute("SELECT id FROM dedupe WHERE key = ?", (item.dedupe.key,)).fetchone()
+        if holder:
+            return SubmitReply(SubmitVerdict.DEDUPED, holder[0])
+    _create(unit, maker, item, [each for each in after if each not in outcomes], outcomes)
+    return SubmitReply(SubmitVerdict.CREATED, item.invocation_id)
+
+
+def _create(
+    unit: Unit,
+    maker: _Maker,
+    item: Submission,
+    awaited: list[InvocationId],
+    outcomes: dict[InvocationId, Outcome],
+) -> None:
+    broken = _broken_dependency(item, outcomes)
+    call, row = maker.rows(item, () if broken else awaited)
+    unit.connection.execute(_INSERT_CALL, call)
+    unit.connection.execute(_INSERT_LIVE, row)
+    if item.dedupe is not None:
+        unit.connection.execute(
+            "INSERT INTO dedupe (key, id, phase) VALUES (?, ?, ?)",
+            (item.dedupe.key, item.invocation_id, int(item.dedupe.phase)),
+        )
+    unit.forget_one(item.invocation_id)
+    live = unit.live(item.invocation_id)
+    assert live is not None
+    if broken:
+        end(unit, live, InvocationStatus.CANCELLED, reason=broken)
+        unit.flush()
+        return
+    if awaited:
+        add_edges(unit, item.invocation_id, awaited)
+    if live.due is not None:
+        unit.due_at(live.due)
+    if live.state == READY:
+        unit.wake_for(live.queue)
+
+
+def _broken_dependency(item: Submission, outcomes: dict[InvocationId, Outcome]) -> str:
+    """Return why the invocation cannot succeed any more, "" if it may."""
+    if item.after_policy is not AfterPolicy.ALL_SUCCEEDED:
+        return ""
+    for each in dict.fromkeys(item.after):
+        outcome = outcomes.get(each)
+        if outcome is not None and outcome.status is not InvocationStatus.SUCCESS:
+            return f"dependency {id_text(each)} ended {outcome.status.value}"
+    return ""
+
+
+class _Maker:
+    """Makes rows from submissions; remembers parents and the sequence for the length of one unit."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._connection = unit.connection
+        self._sequence: int | None = None
+        self._taken = 0
+        self._roots: dict[InvocationId, InvocationId] = {}
+        self._fences: dict[Fence, bool] = {}
+        self.tokens: dict[int, int] = {}
+        """How many of the rows made so far are READY, by queue."""
+        self.first_due: int | None = None
+        """The earliest timer among them."""
+
+    def holds(self, fence: Fence | None) -> bool:
+        """Whether the bearer of `fence` still owns its invocation; True without a fence."""
+        if fence is None:
+            return True
+        if fence not in self._fences:
+            live = self._unit.live(fence.invocation_id)
+            self._fences[fence] = live is not None and live.owner == fence.session and live.epoch == fence.epoch
+        return self._fences[fence]
+
+    def rows(self, item: Submission, awaited: Sequence[InvocationId]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return the rows of `call` and `live`."""
+        now = self._unit.now
+        queue = self._unit.names.number(self._connection, item.queue, used=True)
+        parent = item.parent.invocation_id if item.parent is not None else item.parent_id
+        root = item.invocation_id if parent is None else self._root(parent)
+        self._roots[item.invocation_id] = root
+        key = self._next() if item.key is None else item.key
+        not_before = now + item.delay_us if item.delay_us > 0 else None
+        expires = None if item.expires_us is None else now + item.expires_us
+        state, reason, due = READY, _NEW, expires
+        if awaited:
+            state, reason = BLOCKED, _DEPENDENCIES
+        elif not_before is not None:
+            state, reason = BLOCKED, _DELAYED
+            due = not_before if expires is None else min(not_before, expires)
+        if state == READY:
+            self.tokens[queue] = self.tokens.get(queue, 0) + 1
+        if due is not None and (self.first_due is None or due < self.first_due):
+            self.first_due = due
+        flags = KEYED if item.dedupe is not None else 0
+        if item.after_policy is AfterPolicy.ALL_DONE:
+            flags |= ANY_ENDING
+        return (
+            (
+                item.invocation_id,
+                item.task_id,
+                queue,
+                item.language,
+                item.arguments,
+                item.policy,
+                item.meta,
+                parent,
+                root,
+                now,
+                item.band,
+                item.retention_us,
+                item.max_crashes,
+            ),
+            (
+                item.invocation_id,
+                state,
+                reason,
+                queue,
+                item.band * BAND_UNIT + key,
+                len(awaited),
+                not_before,
+                expires,
+                now,
+                item.retention_us,
+                item.max_crashes,
+                due,
+                flags,
+            ),
+        )
+
+    def _root(self, parent: InvocationId) -> InvocationId:
+        root = self._roots.get(parent)
+        if root is None:
+            row = self._connection.execute("SELECT root FROM call WHERE id = ?", (parent,)).fetchone()
+            root = self._roots[parent] = row[0] if row else parent
+        return root
+
+    def _next(self) -> int:
+        if self._sequence is None:
+            self._sequence = read_sequence(self._connection)
+        self._taken += 1
+        return self._sequence + self._taken - 1
+
+    def keep_sequence(self) -> None:
+        """Write how far the sequence came."""
+        advance_sequence(self._connection, self._taken)
+
+
+def read_sequence(connection: sqlite3.Connection) -> int:
+    """Return the next number of the store's order of submission."""
+    number: int = connection.execute("SELECT value FROM meta WHERE name = 'sequence'").fetchone()[0]
+    return number
+
+
+def advance_sequence(connection: sqlite3.Connection, taken: int) -> None:
+    """Note that so many numbers were taken."""
+    if taken:
+        connection.execute("UPDATE meta SET value = value + ? WHERE name = 'sequence'", (taken,))

@@ -1,0 +1,144 @@
+"""`suspend`, `watch` and going on: check and register as one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pynenc.backends.sqlite.ending import CANCELLED_RUNNING, end
+from pynenc.backends.sqlite.rows import (
+    AWAITED,
+    LIVE_COLUMNS,
+    OWNED,
+    SUSPENDED,
+    WAIT_TIMED_OUT,
+    WATCHED,
+    Live,
+)
+from pynenc.backends.sqlite.unit import Unit
+from pynenc.model.ids import Epoch, InvocationId
+from pynenc.model.records import CompletionReply, Resumed, Suspend, Verdict, WatchReply
+from pynenc.model.status import InvocationStatus, Reason
+
+_ACCEPTED = CompletionReply(Verdict.ACCEPTED)
+
+
+def suspend(unit: Unit, live: Live, wish: Suspend) -> CompletionReply:
+    """Suspend a run until enough of what it names is final, unless it is already, or never would be."""
+    if live.state != OWNED:
+        return _ACCEPTED
+    waits = list(dict.fromkeys(wish.waits))
+    unit.load(waits)
+    ended = [each for each in waits if unit.live(each) is None]
+    outcomes = unit.outcomes(ended)
+    unknown = next((each for each in ended if each not in outcomes), None)
+    if unknown is not None:
+        return CompletionReply(Verdict.UNKNOWN, cycle=(unknown,))
+    need = min(wish.need, len(waits)) or len(waits)
+    if len(ended) >= need:
+        return CompletionReply(Verdict.SATISFIED, outcomes=tuple(outcomes[each] for each in ended))
+    awaited = [each for each in waits if each not in outcomes]
+    cycle = _find_cycle(unit, live, awaited)
+    if cycle:
+        return CompletionReply(Verdict.WAIT_CYCLE, cycle=cycle)
+    if live.cancel_requested:
+        unit.tell_cancel(live, CANCELLED_RUNNING)
+        end(unit, live, InvocationStatus.CANCELLED, reason=CANCELLED_RUNNING)
+        return _ACCEPTED
+    add_edges(unit, live.id, awaited)
+    unit.connection.execute("INSERT OR REPLACE INTO waitlist (id, waits) VALUES (?, ?)", (live.id, b"".join(waits)))
+    live.need_left = need - len(ended)
+    live.state = SUSPENDED
+    live.suspended_at = unit.now
+    live.wait_until = None if wish.timeout_us is None else unit.now + wish.timeout_us
+    unit.changed(live)
+    return _ACCEPTED
+
+
+def add_edges(unit: Unit, waiter: InvocationId, waited: Sequence[InvocationId]) -> None:
+    """Note that `waiter` waits for each of `waited`, which are live."""
+    unit.connection.executemany("INSERT INTO wait (waiter, waited) VALUES (?, ?)", [(waiter, each) for each in waited])
+    unit.flag(waited, AWAITED)
+
+
+def _find_cycle(unit: Unit, live: Live, waited: Sequence[InvocationId]) -> tuple[InvocationId, ...]:
+    """Return the cycle that waiting would close, from the waiter back to itself; () if there is none.
+
+    Walks from the waiter over those that wait for it, and theirs: usually the short chain of its parents,
+    however many it would wait for.
+    """
+    waiter, wanted = live.id, set(waited)
+    if waiter in wanted:
+        return (waiter, waiter)
+    if not live.flags & AWAITED:
+        return ()
+    towards: dict[InvocationId, InvocationId] = {}
+    seen, frontier = {waiter}, [waiter]
+    for reached in frontier:
+        for (upstream,) in unit.connection.execute(
+            "SELECT waiter FROM wait WHERE waited = ? ORDER BY waiter", (reached,)
+        ).fetchall():
+            if upstream in seen:
+                continue
+            seen.add(upstream)
+            towards[upstream] = reached
+            if upstream in wanted:
+                return (waiter, *_path(towards, upstream, waiter))
+            frontier.append(upstream)
+    return ()
+
+
+def _path(towards: dict[InvocationId, InvocationId], start: InvocationId, goal: InvocationId) -> list[InvocationId]:
+    path = [start]
+    while path[-1] != goal:
+        path.append(towards[path[-1]])
+    return path
+
+
+def go_on(unit: Unit, session: int, want: int) -> list[Resumed]:
+    """Let up to `want` suspended invocations of the session go on, by (rank, id)."""
+    if want <= 0:
+        return []
+    unit.flush()
+    rows = unit.connection.execute(
+        f"SELECT {LIVE_COLUMNS} FROM live WHERE owner = ? AND state = 1 ORDER BY rank, id LIMIT ?",
+        (session, want),
+    ).fetchall()
+    return [_go_on(unit, Live(*row)) for row in rows]
+
+
+def _go_on(unit: Unit, live: Live) -> Resumed:
+    row = unit.connection.execute("SELECT waits FROM waitlist WHERE id = ?", (live.id,)).fetchone()
+    unit.connection.execute("DELETE FROM waitlist WHERE id = ?", (live.id,))
+    joined = row[0] if row else b""
+    waits = [InvocationId(joined[start : start + 16]) for start in range(0, len(joined), 16)]
+    outcomes = unit.outcomes(waits)
+    unit.write_attempt(live, Reason.WAITED)
+    timed_out = bool(live.flags & WAIT_TIMED_OUT)
+    live.flags &= ~WAIT_TIMED_OUT
+    live.state = OWNED
+    live.suspended_at = None
+    unit.adopt(live)
+    unit.changed(live)
+    return Resumed(
+        invocation_id=live.id,
+        epoch=Epoch(live.epoch),
+        timed_out=timed_out,
+        outcomes=tuple(outcomes[each] for each in waits if each in outcomes),
+    )
+
+
+def watch(unit: Unit, session: int, ids: Sequence[InvocationId]) -> WatchReply:
+    """Return what has ended and have the session told of the rest."""
+    wanted = list(dict.fromkeys(ids))
+    unit.load(wanted)
+    alive = [each for each in wanted if unit.live(each) is not None]
+    unit.connection.executemany(
+        "INSERT OR IGNORE INTO watch (id, session) VALUES (?, ?)", [(each, session) for each in alive]
+    )
+    unit.flag(alive, WATCHED)
+    rest = [each for each in wanted if unit.live(each) is None]
+    outcomes = unit.outcomes(rest)
+    return WatchReply(
+        outcomes=tuple(outcomes[each] for each in rest if each in outcomes),
+        unknown=tuple(each for each in rest if each not in outcomes),
+    )
