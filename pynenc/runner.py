@@ -1,0 +1,23 @@
+"""Published place of the runners."""
+
+from __future__ import annotations
+
+from pynenc.runners.runner import (
+    AsyncRunner,
+    DummyRunner,
+    MultiThreadRunner,
+    PersistentProcessRunner,
+    ProcessRunner,
+    Runner,
+    ThreadRunner,
+)
+
+__all__ = [
+    "AsyncRunner",
+    "DummyRunner",
+    "MultiThreadRunner",
+    "PersistentProcessRunner",
+    "ProcessRunner",
+    "Runner",
+    "ThreadRunner",
+]

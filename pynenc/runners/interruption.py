@@ -1,0 +1,78 @@
+"""Stopping Python code that runs in another thread.
+
+The interpreter raises the given exception in that thread at its next bytecode. Limits that no trick removes: code that
+blocks inside C (`time.sleep`, a socket, a lock) is reached when it returns; a body may catch the exception.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from pynenc.errors import Cancel, RunnerStopped, TaskTimeout
+
+
+class CancelRequested(Cancel):
+    """Raised inside a body whose invocation somebody cancelled."""
+
+    def __str__(self) -> str:
+        return "cancelled while running"
+
+
+class TimeIsUp(TaskTimeout):
+    """Raised inside a body that used up its time."""
+
+    def __str__(self) -> str:
+        return "its body was interrupted"
+
+
+class Superseded(RunnerStopped):
+    """Raised inside a body whose work belongs to another runner now."""
+
+    def __str__(self) -> str:
+        return "this run was superseded, or its runner ends"
+
+
+class Interruptible:
+    """The stretch of a thread in which exceptions may be raised from outside."""
+
+    __slots__ = ("_lock", "_pending", "_thread_id")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread_id: int | None = None
+        self._pending: type[BaseException] | None = None
+
+    def open(self) -> None:
+        """Let interruptions reach the calling thread from here on; one that came before is raised now."""
+        with self._lock:
+            self._thread_id = threading.get_ident()
+            pending, self._pending = self._pending, None
+        if pending is not None:
+            raise pending
+
+    def shut(self) -> type[BaseException] | None:
+        """Keep interruptions off the calling thread; return one that did not arrive, or may not have."""
+        with self._lock:
+            self._thread_id = None
+            pending, self._pending = self._pending, None
+            if pending is not None:
+                _raise_in(threading.get_ident(), None)
+            return pending
+
+    def interrupt(self, error: type[BaseException]) -> None:
+        """Raise `error` in the thread, now or when it opens itself again."""
+        with self._lock:
+            self._pending = error
+            if self._thread_id is not None:
+                _raise_in(self._thread_id, error)
+
+    @property
+    def is_open(self) -> bool:
+        return self._thread_id is not None
+
+
+def _raise_in(thread_id: int, error: type[BaseException] | None) -> None:
+    import ctypes
+
+    reference = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), reference)

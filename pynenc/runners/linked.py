@@ -1,0 +1,187 @@
+"""The orchestrator as a worker process sees it: what changes something goes through the runner.
+
+One connection and one transaction serve all workers of a runner; what only reads, and what user code does besides
+(watching as a client, administration), uses the worker's own store.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pynenc import errors
+from pynenc.errors import RunnerStopped, StoreError
+from pynenc.io import Op
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import (
+    CancelReply,
+    ClaimIdReply,
+    Exchange,
+    ExchangeReply,
+    Owned,
+    QueueStats,
+    SessionInfo,
+    SessionRow,
+    Standing,
+    Submission,
+    SubmitReply,
+    TickReply,
+    Violation,
+    WatchReply,
+)
+from pynenc.ports.doorbell import Doorbell
+from pynenc.ports.orchestrator import Orchestrator
+from pynenc.wire.frames import Call, Reply
+
+if TYPE_CHECKING:
+    import asyncio
+
+SUBMIT, CANCEL = "submit", "cancel"
+
+_encoder = msgspec.msgpack.Encoder()
+submissions_decoder = msgspec.msgpack.Decoder(list[Submission])
+submit_replies_decoder = msgspec.msgpack.Decoder(list[SubmitReply])
+cancel_decoder = msgspec.msgpack.Decoder(tuple[list[InvocationId], bool, str])
+cancel_replies_decoder = msgspec.msgpack.Decoder(list[CancelReply])
+
+
+class RunnerLine:
+    """Calls to the runner that wait for their replies; safe for threads and event loops.
+
+    Args:
+        send: sends a `Call` under a sequence number.
+    """
+
+    def __init__(self, send: Callable[[int, Call], None]) -> None:
+        self._send = send
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._open: dict[int, Callable[[Reply], None]] = {}
+
+    def replied(self, seq: int, reply: Reply) -> None:
+        """Hand a reply to whoever waits for it."""
+        with self._lock:
+            deliver = self._open.pop(seq, None)
+        if deliver is not None:
+            deliver(reply)
+
+    def begin(self, call: Call, deliver: Callable[[Reply], None]) -> None:
+        """Send a call; `deliver` gets the reply, from the thread that reads."""
+        seq = next(self._numbers)
+        with self._lock:
+            self._open[seq] = deliver
+        self._send(seq, call)
+
+
+class RunnerCall:
+    """A request that a runner answers."""
+
+    __slots__ = ("_call", "_line")
+
+    def __init__(self, line: RunnerLine, call: Call) -> None:
+        self._line = line
+        self._call = call
+
+    def send(self) -> bytes:
+        arrived: queue.SimpleQueue[Reply] = queue.SimpleQueue()
+        self._line.begin(self._call, arrived.put)
+        return _body(arrived.get())
+
+    async def asend(self) -> bytes:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Future[Reply] = loop.create_future()
+
+        def deliver(reply: Reply) -> None:
+            loop.call_soon_threadsafe(_settle, arrived, reply)
+
+        self._line.begin(self._call, deliver)
+        return _body(await arrived)
+
+
+def _settle(arrived: asyncio.Future[Reply], reply: Reply) -> None:
+    if not arrived.done():
+        arrived.set_result(reply)
+
+
+def _body(reply: Reply) -> bytes:
+    if reply.error_code:
+        raise error_of(reply)
+    return reply.body
+
+
+def error_of(reply: Reply) -> Exception:
+    """Return the error a reply stands for, as its own class where this package has it."""
+    kind: Any = getattr(errors, reply.error_code, None)
+    if isinstance(kind, type) and issubclass(kind, (StoreError, errors.ConfigurationError, RunnerStopped)):
+        error = kind.__new__(kind)
+        error.args = (reply.error_text,)
+        return error
+    return StoreError(reply.error_text)
+
+
+class LinkedOrchestrator(Orchestrator):
+    """Submissions and cancellations through the runner, everything else through the worker's own store."""
+
+    def __init__(self, line: RunnerLine, own: Callable[[], Orchestrator]) -> None:
+        self._line = line
+        self._own = own
+
+    def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        body = yield RunnerCall(self._line, Call(SUBMIT, _encoder.encode(items)))
+        return submit_replies_decoder.decode(body)
+
+    def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
+        body = yield RunnerCall(self._line, Call(CANCEL, _encoder.encode((list(ids), tree, detail))))
+        return cancel_replies_decoder.decode(body)
+
+    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
+        return (yield from self._own().open_session(info, lease_us=lease_us))
+
+    def close_session(self, session: SessionId) -> Op[None]:
+        yield from self._own().close_session(session)
+
+    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
+        return (yield from self._own().list_sessions(live_only=live_only))
+
+    def doorbell(self) -> Doorbell:
+        return self._own().doorbell()
+
+    def exchange(self, request: Exchange) -> Op[ExchangeReply]:
+        return (yield from self._own().exchange(request))
+
+    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+        return (yield from self._own().claim_ids(session, ids))
+
+    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
+        return (yield from self._own().list_owned(session))
+
+    def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
+        return (yield from self._own().watch(session, ids))
+
+    def pause(self, queue: str) -> Op[None]:
+        yield from self._own().pause(queue)
+
+    def resume(self, queue: str) -> Op[None]:
+        yield from self._own().resume(queue)
+
+    def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
+        return (yield from self._own().requeue(ids))
+
+    def tick(self, *, budget: int) -> Op[TickReply]:
+        return (yield from self._own().tick(budget=budget))
+
+    def explain(self, invocation_id: InvocationId) -> Op[Standing | None]:
+        return (yield from self._own().explain(invocation_id))
+
+    def queue_stats(self) -> Op[list[QueueStats]]:
+        return (yield from self._own().queue_stats())
+
+    def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
+        return (yield from self._own().verify(repair=repair))

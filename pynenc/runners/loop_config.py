@@ -1,0 +1,28 @@
+"""How a control loop behaves."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class LoopConfig(Struct, frozen=True, kw_only=True):
+    """Numbers of one runner. Durations in seconds."""
+
+    lease_s: float = 10.0
+    """The session ends so long after its last exchange; the heartbeat is a third of it."""
+    queues: tuple[str, ...] = ()
+    """Queues to claim from; () means every queue of `language`."""
+    language: str = "python"
+    prefetch: bool = True
+    """Whether to claim more than there are free slots when bodies are much shorter than a round trip."""
+    max_claim: int = 256
+    """Most invocations in one exchange, and most that are claimed ahead."""
+    max_settle: int = 256
+    """Most completions in one exchange."""
+    tick_budget: int = 32
+    report_after_s: float = 0.05
+    """A body that runs so long is reported as started; a shorter one only by its completion."""
+    stop_grace_s: float = 5.0
+    """Between asking a body to stop and ending it by force."""
+    backoff_first_s: float = 0.05
+    backoff_most_s: float = 5.0

@@ -1,0 +1,262 @@
+"""Runners: a control loop and an executor, started and stopped as one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol
+
+from pynenc.errors import ConfigurationError, NotYetAvailable, RunnerError
+from pynenc.io import run as perform
+from pynenc.model.records import SessionInfo, SessionKind
+from pynenc.ports.attempts import AttemptExecution
+from pynenc.ports.executor import Executor
+from pynenc.ports.orchestrator import Orchestrator
+from pynenc.runners.control_loop import ControlLoop
+from pynenc.runners.loop_config import LoopConfig
+
+if TYPE_CHECKING:
+    from pynenc.config.app_config import AppConfig
+    from pynenc.core.loading import AppReference
+
+logger = logging.getLogger(__name__)
+
+_DEFAULT_COROUTINES = 100
+_KILL_JOIN_S = 10.0
+
+
+class RunnerHost(Protocol):
+    """What a runner needs of an app."""
+
+    conf: AppConfig
+
+    @property
+    def control(self) -> Orchestrator: ...
+
+    @property
+    def execution(self) -> AttemptExecution: ...
+
+    def reference(self) -> AppReference:
+        """Return how worker processes get the app."""
+
+
+class Runner:
+    """Executes invocations of an app until it is stopped; can run again after that."""
+
+    def __init__(self, app: RunnerHost) -> None:
+        self.app = app
+        self._lock = threading.Lock()
+        self._loop: ControlLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    # --- for subclasses ---
+
+    def make_executor(self, name: str) -> Executor:
+        """Return a fresh executor."""
+        raise NotImplementedError
+
+    # --- running ---
+
+    @property
+    def is_running(self) -> bool:
+        return self._loop is not None
+
+    def run(self, *, drain_timeout: float = 30.0) -> None:
+        """Run until stopped. In the main thread SIGTERM and SIGINT drain, and a second one kills.
+
+        Args:
+            drain_timeout: seconds that bodies have to end when it drains.
+
+        Raises:
+            RunnerError: it runs already.
+            StoreError: the store refuses for a reason that waiting does not mend.
+        """
+        loop = self._prepare()
+        try:
+            with _signals(loop, drain_timeout):
+                perform(loop.main())
+        finally:
+            self._release()
+
+    def start(self) -> None:
+        """Run in a thread of its own; returns when the runner may be used, raises what kept it from starting."""
+        loop = self._prepare()
+        self._failure = None
+        self._thread = threading.Thread(target=self._run_in_thread, args=(loop,), name="pynenc-runner", daemon=True)
+        self._thread.start()
+
+    def _run_in_thread(self, loop: ControlLoop) -> None:
+        try:
+            perform(loop.main())
+        except BaseException as error:
+            logger.exception("the runner ended with an error")
+            self._failure = error
+        finally:
+            self._release()
+
+    def drain(self, timeout: float = 30.0) -> None:
+        """Stop claiming, give bodies `timeout` seconds to end, hand back the rest; return when all is done.
+
+        Raises:
+            Exception: what ended the runner before.
+        """
+        thread, loop = self._thread, self._loop
+        if loop is not None:
+            loop.drain(timeout)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout + _KILL_JOIN_S)
+            if thread.is_alive() and loop is not None:
+                loop.kill()
+                thread.join(_KILL_JOIN_S)
+        self._thread = None
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def stop_runner_loop(self) -> None:
+        """Ask the runner to stop, from any thread; `run` returns once it has drained."""
+        loop = self._loop
+        if loop is not None:
+            loop.drain(30.0)
+
+    def _prepare(self) -> ControlLoop:
+        with self._lock:
+            if self._loop is not None:
+                raise RunnerError(f"{type(self).__name__} runs already; one object runs once at a time")
+            self._loop = loop = self._make_loop()
+        return loop
+
+    def _make_loop(self) -> ControlLoop:
+        conf = self.app.conf
+        host = socket.gethostname()
+        name = f"{type(self).__name__}@{host}:{os.getpid()}"
+        executor = self.make_executor(name)
+        self._bell = self.app.control.doorbell()
+        info = SessionInfo(
+            kind=SessionKind.RUNNER,
+            name=name,
+            host=host,
+            pid=os.getpid(),
+            queues=conf.queues,
+            slots=executor.slots,
+            doorbell=self._bell.address,
+        )
+        config = LoopConfig(lease_s=conf.lease_seconds, queues=conf.queues, prefetch=conf.prefetch)
+        logger.info("%s starts: %d slots, queues: %s", name, executor.slots, ", ".join(conf.queues) or "all")
+        return ControlLoop(self.app.control, executor, self._bell, config, time.monotonic, info)
+
+    def _release(self) -> None:
+        with self._lock:
+            self._loop = None
+        self._bell.close()
+
+
+class ThreadRunner(Runner):
+    """Runs bodies in threads of this process."""
+
+    def make_executor(self, name: str) -> Executor:
+        from pynenc.runners.thread_executor import ThreadExecutor
+
+        return ThreadExecutor(self.app.execution, slots=self._slots(), runner_name=name)
+
+    def _slots(self) -> int:
+        conf = self.app.conf
+        most = conf.max_threads or min(32, (os.cpu_count() or 1) + 4)
+        return max(conf.min_threads, most, conf.min_parallel_slots if not conf.max_threads else 1)
+
+
+class MultiThreadRunner(ThreadRunner):
+    """Published name: in this release the same as `ThreadRunner` with its own defaults."""
+
+
+class ProcessRunner(Runner):
+    """Runs bodies in persistent worker processes, one at a time in each."""
+
+    def make_executor(self, name: str) -> Executor:
+        from pynenc.runners.process_executor import ProcessExecutor
+
+        return ProcessExecutor(
+            self.app.execution, self.app.control, self.app.reference(), slots=self._slots(), runner_name=name
+        )
+
+    def _slots(self) -> int:
+        conf = self.app.conf
+        return max(1, conf.num_processes or conf.max_processes or os.cpu_count() or 1)
+
+
+class PersistentProcessRunner(ProcessRunner):
+    """Published name of the process runner: its workers live as long as it does."""
+
+
+class AsyncRunner(Runner):
+    """Runs coroutines on one event loop, and other bodies in a few threads beside it."""
+
+    def make_executor(self, name: str) -> Executor:
+        from pynenc.runners.asyncio_executor import AsyncioExecutor
+
+        slots = self.app.conf.concurrency or _DEFAULT_COROUTINES
+        return AsyncioExecutor(self.app.execution, slots=slots, runner_name=name)
+
+
+class DummyRunner(Runner):
+    """Published name for an app that only submits: it runs nothing."""
+
+    def make_executor(self, name: str) -> Executor:
+        raise RunnerError(
+            "DummyRunner runs nothing: choose another with app.conf.runner_cls, or start one with `pynenc runner start`"
+        )
+
+
+_RUNNERS: dict[str, type[Runner]] = {
+    each.__name__.lower(): each
+    for each in (ThreadRunner, MultiThreadRunner, ProcessRunner, PersistentProcessRunner, AsyncRunner, DummyRunner)
+}
+_COMING = ("externalrunner", "rayrunner", "daskrunner", "kubernetesrunner", "hybridrunner")
+
+
+def runner_class(name: str) -> type[Runner]:
+    """Return the class of a runner by its name, with or without a module in front.
+
+    Raises:
+        ConfigurationError: no runner has this name.
+        NotYetAvailable: the runner is known, but not part of this release.
+    """
+    key = name.rpartition(".")[2].lower()
+    if key in _COMING:
+        raise NotYetAvailable(f"the runner {name}")
+    found = _RUNNERS.get(key)
+    if found is None:
+        known = ", ".join(each.__name__ for each in _RUNNERS.values())
+        raise ConfigurationError(f"runner_cls={name!r} is no runner; there are {known}")
+    return found
+
+
+@contextmanager
+def _signals(loop: ControlLoop, drain_timeout: float) -> Iterator[None]:
+    """Let SIGTERM and SIGINT drain the loop, and a second one kill it; only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+
+    def obey(number: int, _: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) == 1:
+            loop.drain(drain_timeout)
+        else:
+            loop.kill()
+
+    before = {number: signal.signal(number, obey) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,158 @@
+"""One worker process as its supervisor sees it: the socket, what was sent, what is known of its bodies.
+
+States: starting (no CREDIT yet) -> ready -> gone. Claims are run in the order sent, one at a time: the first that has
+neither ended nor parked is the one that runs.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+
+import msgspec
+
+from pynenc.errors import ProtocolError
+from pynenc.model.ids import Epoch, InvocationId
+from pynenc.model.records import Claim
+from pynenc.wire.frames import Frame, FrameDecoder, FrameType, encode_frame
+
+_READ_BYTES = 1 << 20
+
+Key = tuple[InvocationId, Epoch]
+
+
+class SentRun:
+    """A claim that a worker has."""
+
+    __slots__ = ("began", "claim", "kill_at_s", "parked", "stopping", "terminated")
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.began = False
+        self.parked = False
+        self.stopping: str | None = None
+        self.kill_at_s: float | None = None
+        self.terminated = False
+
+    @property
+    def key(self) -> Key:
+        return self.claim.invocation_id, self.claim.epoch
+
+
+class WorkerProcess:
+    """A child process and its socket. Never blocks."""
+
+    def __init__(self, started_at_s: float) -> None:
+        mine, theirs = socket.socketpair()
+        mine.setblocking(False)
+        self._socket = mine
+        self._decoder = FrameDecoder()
+        self._unsent: deque[memoryview] = deque()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pynenc.worker", "--fd", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # Signals of the terminal are the runner's business.
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self.started_at_s = started_at_s
+        self.ready = False
+        self.farewell = ""
+        self.runs: dict[Key, SentRun] = {}
+        """What it has, in the order sent; resumed ones move to the end when they go on."""
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    # --- what it has ---
+
+    @property
+    def busy(self) -> int:
+        """How many of its claims hold or want its slot."""
+        return sum(not run.parked for run in self.runs.values())
+
+    def running(self) -> SentRun | None:
+        """Return the run whose body has the slot."""
+        return next((run for run in self.runs.values() if run.began and not run.parked), None)
+
+    def next_to_begin(self) -> SentRun | None:
+        """Return the run that begins as soon as the slot is free; None while another one has it."""
+        if self.running() is not None:
+            return None
+        return next((run for run in self.runs.values() if not run.began), None)
+
+    # --- the socket ---
+
+    def send(self, kind: FrameType, body: msgspec.Struct, seq: int = 0) -> None:
+        """Send a frame as far as the socket takes it; the rest follows with `flush`."""
+        self._unsent.append(memoryview(encode_frame(kind, body, seq)))
+        self.flush()
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._unsent)
+
+    def flush(self) -> None:
+        """Send what is left. A closed socket is noticed when it is read."""
+        try:
+            while self._unsent:
+                data = self._unsent[0]
+                sent = self._socket.send(data)
+                if sent < len(data):
+                    self._unsent[0] = data[sent:]
+                    return
+                self._unsent.popleft()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+
+    def read(self) -> tuple[list[Frame], bool]:
+        """Return the frames that have arrived, and whether the worker is still there."""
+        frames: list[Frame] = []
+        try:
+            while data := self._socket.recv(_READ_BYTES):
+                frames += self._decoder.feed(data)
+        except BlockingIOError:
+            return frames, True
+        except OSError:
+            pass
+        except ProtocolError as error:
+            self.farewell = f"it sent what is no frame: {error}"
+            self._process.kill()
+        return frames, False
+
+    # --- the process ---
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; none if it has ended."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def has_ended(self) -> bool:
+        """Whether the process is gone, without waiting."""
+        return self._process.poll() is not None
+
+    def end(self, timeout_s: float = 5.0) -> str:
+        """Close the socket, make sure the process is gone, and return how it ended."""
+        self._socket.close()
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return _how(code)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,262 @@
+"""A worker process: `python -m pynenc.worker --fd N`. Runs bodies for the runner at the other end of the socket.
+
+States: greeting -> loading -> serving -> gone. The main thread reads frames and never runs a body; bodies run one at a
+time in threads, and one that waits keeps its thread while the next runs. When the socket closes the process ends at
+once: what its bodies achieve from then on is worthless, their session is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+
+import msgspec
+
+from pynenc.core.loading import AppReference, load_app
+from pynenc.errors import ProtocolError
+from pynenc.model.records import Completion, Failure, Success
+from pynenc.ports.executor import (
+    Began,
+    ExecutorEvent,
+    Finished,
+    Lost,
+    Noted,
+    Observation,
+    Resumption,
+    Returned,
+    StopReason,
+    WaitWanted,
+    WatchWanted,
+)
+from pynenc.ports.run_link import WaitReply
+from pynenc.runners.linked import LinkedOrchestrator, RunnerLine
+from pynenc.runners.thread_executor import ThreadExecutor
+from pynenc.wire.frames import (
+    PROTOCOL,
+    Abandon,
+    Bye,
+    Call,
+    Credit,
+    Done,
+    Frame,
+    FrameDecoder,
+    FrameTooLarge,
+    FrameType,
+    Hello,
+    ProgressFrame,
+    Resume,
+    SuspendFrame,
+    Welcome,
+    encode_frame,
+)
+
+CREDITS = 64
+_READ_BYTES = 1 << 20
+_FLUSH_ITEMS = 64
+_FLUSH_S = 0.002
+
+
+def main() -> None:
+    """Serve the runner at the other end of `--fd` until it closes."""
+    parser = argparse.ArgumentParser(prog="python -m pynenc.worker")
+    parser.add_argument("--fd", type=int, required=True, help="the worker's end of a socket pair")
+    connection = socket.socket(fileno=parser.parse_args().fd)
+    _die_with_parent()
+    Worker(connection).serve()
+
+
+class FrameOutbox:
+    """Events of bodies as frames. Completions are held back while more are about to come."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._done: list[Completion] = []
+        self._held_back = threading.Event()
+        threading.Thread(target=self._flush_soon, name="flush", daemon=True).start()
+
+    def put(self, event: ExecutorEvent) -> None:
+        if not isinstance(event, Finished):
+            self._send_after_done(event)
+            return
+        with self._lock:
+            self._done.append(event.completion)
+            if len(self._done) >= _FLUSH_ITEMS:
+                self._flush()
+            elif len(self._done) == 1:
+                self._held_back.set()
+
+    def _flush_soon(self) -> None:
+        """Send what is held back in time, should the next body take long."""
+        while self._held_back.wait():
+            self._held_back.clear()
+            time.sleep(_FLUSH_S)
+            self.rest()
+
+    def rest(self) -> None:
+        with self._lock:
+            self._flush()
+
+    def send(self, kind: FrameType, body: msgspec.Struct, seq: int = 0) -> None:
+        """Send one frame behind what was held back."""
+        with self._lock:
+            self._flush()
+            self._write(encode_frame(kind, body, seq))
+
+    def _send_after_done(self, event: ExecutorEvent) -> None:
+        match event:
+            case WaitWanted(suspend=wish):
+                frame = SuspendFrame(wish.invocation_id, wish.epoch, wish.waits, wish.need, wish.timeout_us)
+                self.send(FrameType.SUSPEND, frame)
+            case WatchWanted():
+                self.send(FrameType.SUSPEND, SuspendFrame(event.invocation_id, event.epoch, event.waits, watch=True))
+            case Noted(note=note):
+                self.send(FrameType.PROGRESS, ProgressFrame(note.invocation_id, note.epoch, note.body))
+            case Returned():
+                self.send(FrameType.RETURNED, Abandon(((event.invocation_id, event.epoch),), event.detail))
+            case Began() | Lost() | Finished():
+                # The runner knows the order of a worker's bodies and does not need to be told when they begin.
+                pass
+
+    def _flush(self) -> None:
+        done, self._done = self._done, []
+        if not done:
+            return
+        try:
+            self._write(encode_frame(FrameType.DONE, Done(tuple(done))))
+        except FrameTooLarge:
+            for completion in done:
+                self._write(encode_frame(FrameType.DONE, Done((_fitting(completion),))))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._connection.sendall(data)
+        except OSError:
+            # The runner is gone, and with it the session of everything that runs here.
+            os._exit(0)
+
+
+def _fitting(completion: Completion) -> Completion:
+    """Return a completion as it is, or a failure if its result cannot be sent."""
+    try:
+        encode_frame(FrameType.DONE, Done((completion,)))
+    except FrameTooLarge as error:
+        assert isinstance(completion, Success)
+        why = f"its result of {error.size} bytes is too large to be passed on; lower client_data_threshold"
+        return Failure(
+            invocation_id=completion.invocation_id,
+            epoch=completion.epoch,
+            error=b"",
+            reason=why,
+            ran_us=completion.ran_us,
+            worker=completion.worker,
+        )
+    return completion
+
+
+class Worker:
+    """The main thread of a worker process."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._decoder = FrameDecoder()
+        self._outbox = FrameOutbox(connection)
+        self._line = RunnerLine(self._call)
+        self._executor: ThreadExecutor | None = None
+
+    def serve(self) -> None:
+        """Greet, then do what the runner says until it closes."""
+        hello = Hello(PROTOCOL, os.getpid(), platform.python_version())
+        self._outbox.send(FrameType.HELLO, hello)
+        while data := self._read():
+            for frame in self._decoder.feed(data):
+                self._obey(frame)
+        os._exit(0)
+
+    def _read(self) -> bytes:
+        try:
+            return self._connection.recv(_READ_BYTES)
+        except OSError:
+            return b""
+
+    def _call(self, seq: int, call: Call) -> None:
+        self._outbox.send(FrameType.CALL, call, seq)
+
+    def _obey(self, frame: Frame) -> None:
+        if frame.type is FrameType.WELCOME:
+            self._load(frame.body)
+            return
+        if frame.type is FrameType.REPLY:
+            self._line.replied(frame.seq, frame.body)
+            return
+        if frame.type is FrameType.BYE:
+            os._exit(0)
+        if self._executor is None:
+            raise ProtocolError(f"a {frame.type.name} frame before WELCOME")
+        self._run(self._executor, frame)
+
+    def _run(self, executor: ThreadExecutor, frame: Frame) -> None:
+        body = frame.body
+        match frame.type:
+            case FrameType.RUN:
+                executor.run(body.claims)
+            case FrameType.RESUME:
+                executor.resume([Resumption(body.invocation_id, body.epoch, _wait_reply(body))])
+            case FrameType.OBSERVE:
+                executor.observe([Observation(body.invocation_id, body.epoch, body.outcomes, body.unknown)])
+            case FrameType.CANCEL:
+                executor.stop(body.invocation_id, body.epoch, StopReason(body.why), body.grace_ms / 1e3)
+            case FrameType.ABANDON:
+                executor.abandon(body.slots)
+            case FrameType.DRAIN:
+                executor.recall(older_than_s=0.0)
+            case _:
+                pass
+
+    def _load(self, welcome: Welcome) -> None:
+        """Import the user's app; say why if that fails, and end."""
+        try:
+            if welcome.proto[0] != PROTOCOL[0]:
+                raise ProtocolError(f"the runner speaks protocol {welcome.proto}, this worker {PROTOCOL}")
+            app = load_app(msgspec.msgpack.decode(welcome.app, type=AppReference))
+            from pynenc.logs.setup import configure_logging
+
+            configure_logging(app.conf)
+        except BaseException as error:  # noqa: BLE001 - importing user code; the runner hears of it and this ends
+            import traceback
+
+            self._outbox.send(FrameType.BYE, Bye(f"the app cannot be loaded: {error!r}\n{traceback.format_exc()}"))
+            sys.exit(1)
+        app.use_orchestrator(LinkedOrchestrator(self._line, lambda: app.backend.orchestrator))
+        self._executor = ThreadExecutor(
+            app.execution,
+            slots=1,
+            runner_name=welcome.runner_name,
+            outbox=self._outbox,
+            worker=os.getpid(),
+        )
+        self._outbox.send(FrameType.CREDIT, Credit(CREDITS))
+
+
+def _wait_reply(body: Resume) -> WaitReply:
+    return WaitReply(outcomes=body.outcomes, timed_out=body.timed_out, cycle=body.cycle, unknown=body.unknown)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, should a body hold the interpreter then."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+    import signal
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main()
