@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pynenc.context import RunContext, current_run
-from pynenc.errors import InvocationNotFound, WaitCycle
+from pynenc.errors import InvocationNotFound, ResultTimeout, WaitCycle
 from pynenc.io import arun, run
 from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.policies import decode_policy
@@ -56,6 +56,7 @@ def _suspend_each(context: RunContext, ids: Sequence[InvocationId], timeout_s: f
         _refuse(context, reply)
         yield from _take(missing, reply)
         if reply.timed_out and missing:
+            _check_wait_timeout(context, timeout_s)
             return
 
 
@@ -70,7 +71,18 @@ async def _asuspend_each(
         for outcome in _take(missing, reply):
             yield outcome
         if reply.timed_out and missing:
+            _check_wait_timeout(context, timeout_s)
             return
+
+
+def _check_wait_timeout(context: RunContext, timeout_s: float | None) -> None:
+    """Raise if it was the task's own limit that ended a wait, not the caller's."""
+    bound_s = _bounded(context, timeout_s)
+    if bound_s is not None and bound_s != timeout_s:
+        raise ResultTimeout(
+            f"{context.claim.task_id} waited for others longer than its wait_timeout of {bound_s:g} s",
+            invocation_id=id_text(context.claim.invocation_id),
+        )
 
 
 def _bounded(context: RunContext, timeout_s: float | None) -> float | None:

@@ -74,7 +74,7 @@ class DistributedInvocation(BaseInvocation[P, R]):
 
     def _timed_out(self, timeout: Timeout) -> ResultTimeout:
         return ResultTimeout(
-            f"{self.task.task_id} {self.invocation_id} has not ended within {seconds(timeout):g} s; it goes on "
+            f"{self.task.task_id} {self.invocation_id} has not ended within {seconds(timeout)} s; it goes on "
             "(its why() says what it waits for)",
             invocation_id=self.invocation_id,
         )
