@@ -20,11 +20,13 @@ from pynenc.model.policies import RunPolicy, encode_policy
 from pynenc.model.records import (
     AfterPolicy,
     Cancelled,
+    Claim,
     Completion,
     Crash,
     Dedupe,
     DedupePhase,
     Exchange,
+    ExchangeReply,
     Failure,
     Fence,
     ListFilter,
@@ -37,6 +39,7 @@ from pynenc.model.records import (
     Submission,
     Success,
     Suspend,
+    Verdict,
 )
 from pynenc.model.status import InvocationStatus, Reason
 from pynenc.ports.backend import Backend
@@ -90,6 +93,8 @@ class Command(Struct, frozen=True):
 class Difference(AssertionError):
     """Two stores answered differently; the text is a program that shows it."""
 
+    trace: tuple[Command, ...] = ()
+
 
 class TraceClock:
     """The time of all stores of a trace."""
@@ -105,18 +110,18 @@ OpenStore = Callable[[TraceClock], Backend]
 """Opens an empty store that lives by this clock."""
 
 
-def traces(*, longest: int = 30) -> SearchStrategy[list[Command]]:
+def traces(*, shortest: int = 20, longest: int = 50) -> SearchStrategy[list[Command]]:
     """Return a Hypothesis strategy for traces."""
     from hypothesis import strategies
 
     kinds = [kind for kind, weight in _WEIGHTS.items() for _ in range(weight)]
     number = strategies.integers(0, 255)
     command = strategies.builds(Command, strategies.sampled_from(kinds), number, number, number, number)
-    return strategies.lists(command, min_size=1, max_size=longest)
+    return strategies.lists(command, min_size=shortest, max_size=longest)
 
 
 def compare(trace: Sequence[Command], reference: OpenStore, other: OpenStore) -> None:
-    """Play `trace` on two stores.
+    """Play `trace` on two stores, after two runners have opened their sessions.
 
     Raises:
         Difference: they disagree.
@@ -125,11 +130,33 @@ def compare(trace: Sequence[Command], reference: OpenStore, other: OpenStore) ->
     backends = (reference(clock), other(clock))
     try:
         player = Player(backends, clock)
-        for command in trace:
+        for command in (*_OPENING, *trace):
             player.play(command)
+    except Difference as difference:
+        difference.trace = tuple(trace)
+        raise
     finally:
         for backend in backends:
             backend.close()
+
+
+def shortest(difference: Difference, reference: OpenStore, other: OpenStore) -> Difference:
+    """Return the difference that is left when every command that can be spared is left out."""
+    size = len(difference.trace) // 2
+    while size:
+        for start in range(0, len(difference.trace), size):
+            trace = difference.trace[:start] + difference.trace[start + size :]
+            try:
+                compare(trace, reference, other)
+            except Difference as smaller:
+                difference = smaller
+                break
+        else:
+            size //= 2
+    return difference
+
+
+_OPENING = (Command("open_session"), Command("open_session", 2, 1), Command("submit", 2))
 
 
 class Player:
@@ -141,6 +168,8 @@ class Player:
         self._ids: list[InvocationId] = []
         self._sessions: list[SessionId] = []
         self._claims: list[tuple[InvocationId, SessionId, Epoch]] = []
+        self._live: list[tuple[InvocationId, SessionId, Epoch]] = []
+        """Claims that were not settled yet, as far as replies tell."""
         self._program: list[str] = []
 
     def play(self, command: Command) -> None:
@@ -188,10 +217,11 @@ class Player:
         return self._sessions[-1 - number % len(self._sessions)]
 
     def _claim_of(self, number: int) -> tuple[InvocationId, SessionId, Epoch]:
-        """Choose a claim that was handed out, the latest for 0; it may be over long since."""
-        if not self._claims:
+        """Choose a claim that was handed out, mostly one that was not settled; the latest for 0."""
+        among = self._live if self._live and number % 4 != 3 else self._claims
+        if not among:
             return self._id(number), self._session(number), Epoch(1)
-        return self._claims[-1 - number % min(len(self._claims), 6)]
+        return among[-1 - number // 4 % min(len(among), 6)]
 
     # --- sessions and time ---
 
@@ -281,9 +311,7 @@ class Player:
         """Claim and report as started: what most exchanges are."""
         session = self._session(command.a)
         started = tuple(
-            Started(invocation_id, epoch, 1, 0)
-            for invocation_id, owner, epoch in self._claims[-2:]
-            if owner == session
+            Started(invocation_id, epoch, 1, 0) for invocation_id, owner, epoch in self._claims[-2:] if owner == session
         )
         self._perform_exchange(
             Exchange(session=session, started=started, want=1 + command.b % 4, idle=command.c % 2 == 1)
@@ -292,14 +320,22 @@ class Player:
     def _settle(self, command: Command) -> None:
         """Complete something in the name of its owner."""
         _, session, _ = self._claim_of(command.c)
-        self._perform_exchange(
-            Exchange(session=session, completions=(self._completion(command, 0),), tick_budget=0)
-        )
+        self._perform_exchange(Exchange(session=session, completions=(self._completion(command, 0),), tick_budget=0))
 
     def _perform_exchange(self, request: Exchange) -> None:
         reply = self._orchestrator("exchange", request)
-        for claim in getattr(reply, "claims", ()):
-            self._claims.append((claim.invocation_id, claim.session, claim.epoch))
+        if not isinstance(reply, ExchangeReply):
+            return
+        for completion, answer in zip(request.completions, reply.verdicts, strict=True):
+            if answer.verdict in (Verdict.ACCEPTED, Verdict.STALE) and not isinstance(completion, Suspend):
+                settled = (completion.invocation_id, completion.epoch)
+                self._live = [claim for claim in self._live if (claim[0], claim[2]) != settled]
+        for claim in reply.claims:
+            self._claimed(claim)
+
+    def _claimed(self, claim: Claim) -> None:
+        self._claims.append((claim.invocation_id, claim.session, claim.epoch))
+        self._live.append(self._claims[-1])
 
     def _completion(self, command: Command, number: int) -> Completion:
         invocation_id, _, epoch = self._claim_of(command.c + number)
@@ -331,7 +367,7 @@ class Player:
         replies = self._orchestrator("claim_ids", self._session(command.a), self._some_ids(command.b))
         for reply in replies if isinstance(replies, list) else ():
             if reply.claim is not None:
-                self._claims.append((reply.claim.invocation_id, reply.claim.session, reply.claim.epoch))
+                self._claimed(reply.claim)
 
     def _list_owned(self, command: Command) -> None:
         self._orchestrator("list_owned", self._session(command.a))
@@ -411,9 +447,7 @@ def _new_id(number: int) -> InvocationId:
     return InvocationId(bytes([number * 37 % 256, number // 256]) + number.to_bytes(14, "big"))
 
 
-def _attempt(
-    backend: Backend, port: str, operation: str, arguments: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
+def _attempt(backend: Backend, port: str, operation: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
     op: Op[Any] = getattr(getattr(backend, port), operation)(*arguments, **options)
     try:
         return run(op)

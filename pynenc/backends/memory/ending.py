@@ -77,9 +77,9 @@ def _free_key(state: MemoryState, record: Record, status: InvocationStatus) -> N
     dedupe = record.dedupe
     if dedupe is None:
         return
-    if dedupe.phase is DedupePhase.UNTIL_FINAL or (
-        dedupe.phase is DedupePhase.WHILE_GOOD and status is not InvocationStatus.SUCCESS
-    ):
+    # One that ends without ever being claimed must not hold its key for ever.
+    until_end = dedupe.phase in (DedupePhase.UNTIL_CLAIMED, DedupePhase.UNTIL_FINAL)
+    if until_end or (dedupe.phase is DedupePhase.WHILE_GOOD and status is not InvocationStatus.SUCCESS):
         free_key(state, record)
 
 

@@ -96,7 +96,7 @@ class Database:
         try:
             self._check_identity()
             if connection is None:
-                connection = connect(self.location, writer=False)
+                connection = self._patiently(lambda: connect(self.location, writer=False))
             reader = connection
             result = self._patiently(lambda: _in_snapshot(reader, unit))
             healthy = True
@@ -136,7 +136,7 @@ class Database:
             create_file(self.path)
         else:
             self._check_identity()
-        connection = connect(self.location, writer=True)
+        connection = self._patiently(lambda: connect(self.location, writer=True))
         try:
             self._prepare(connection)
         except BaseException:
@@ -226,9 +226,11 @@ class Database:
 
     def _failed(self, error: sqlite3.Error) -> Exception:
         """Translate an error of the writer, which may not be usable any more; the caller holds `_writing`."""
-        if not isinstance(error, sqlite3.OperationalError) or not is_busy(error):
+        # Before closing, which folds the write-ahead log in and so hides how large it had become.
+        translated = translate(error, self.path)
+        if not is_busy(error):
             self._close_connections()
-        return translate(error, self.path)
+        return translated
 
     # --- fork ---
 

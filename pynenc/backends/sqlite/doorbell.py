@@ -19,6 +19,8 @@ from pynenc.ports.doorbell import Doorbell
 
 _LONGEST_PATH = 100
 """Of a Unix socket; systems allow 104 to 108 bytes with the closing zero."""
+_RANDOM = 4
+"""Random bytes in the name of a socket, beside the process id."""
 
 
 def has_unix_sockets() -> bool:
@@ -34,7 +36,7 @@ class SocketDoorbell(Doorbell):
         self._pid = os.getpid()
         if has_unix_sockets():
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._path = str(_private_folder(folder) / f"{self._pid}-{os.urandom(6).hex()}")
+            self._path = str(_private_folder(folder) / f"{self._pid}-{os.urandom(_RANDOM).hex()}")
             self._socket.bind(self._path)
             self.address = f"unix:{self._path}"
             peer: str | tuple[str, int] = self._path
@@ -76,14 +78,23 @@ class SocketDoorbell(Doorbell):
                 os.unlink(self._path)
 
 
+def _fits(folder: Path) -> bool:
+    longest_name = f"/{2**22}-" + "f" * 2 * _RANDOM
+    return len(os.fsencode(folder)) + len(longest_name) <= _LONGEST_PATH
+
+
+def _folder_elsewhere() -> Path:
+    return Path(tempfile.gettempdir()) / f"pynenc-wake-{os.getuid()}"
+
+
 def _private_folder(wanted: Path) -> Path:
     """Return the folder for sockets beside the file, or a private one if that cannot be or its path is too long."""
-    if len(os.fsencode(wanted)) + 32 <= _LONGEST_PATH:
+    if _fits(wanted):
         with contextlib.suppress(OSError):
             create_folders(wanted)
             if os.access(wanted, os.W_OK | os.X_OK):
                 return wanted
-    folder = Path(tempfile.gettempdir()) / f"pynenc-wake-{os.getuid()}"
+    folder = _folder_elsewhere()
     folder.mkdir(mode=0o700, exist_ok=True)
     # Somebody else may have made a folder of this name, to listen in.
     return folder if folder.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp(prefix="pynenc-wake-"))
@@ -142,9 +153,10 @@ class Ringer:
         """Remove the files of all bells that nobody holds any more."""
         if not has_unix_sockets():
             return
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(self._folder):
-                self._remove_if_dead(entry.path)
+        for folder in (self._folder, _folder_elsewhere()):
+            with contextlib.suppress(OSError):
+                for entry in os.scandir(folder):
+                    self._remove_if_dead(entry.path)
 
     def close(self) -> None:
         """Give descriptors back; the next ring opens them anew."""

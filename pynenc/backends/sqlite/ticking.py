@@ -59,12 +59,16 @@ def _timers(unit: Unit, budget: int) -> int:
         if not ids:
             break
         unit.load(ids)
+        unit.overdue = False
         for each in ids:
             live = unit.live(each)
             # One that was due may have ended, or gone on, through another of them.
             if live is not None and live.due is not None and live.due <= unit.now:
                 _handle(unit, live)
                 handled += 1
+            if unit.overdue:
+                # Its turn may be before that of the rest.
+                break
     return handled
 
 

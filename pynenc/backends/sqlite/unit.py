@@ -57,6 +57,7 @@ class Unit:
         "connection",
         "names",
         "now",
+        "overdue",
         "own_session",
     )
 
@@ -66,6 +67,8 @@ class Unit:
         self.names = names
         self.own_session: int | None = None
         """The session whose exchange this is: awake, so nobody has to wake it for work."""
+        self.overdue = False
+        """A timer was set to an instant that has passed."""
         self._live: dict[InvocationId, Live | None] = {}
         self._dirty: dict[InvocationId, Live] = {}
         self._ended: dict[InvocationId, tuple[Any, ...]] = {}
@@ -135,6 +138,7 @@ class Unit:
         due = live.compute_due()
         if due is not None and due != live.due:
             self.due_at(due)
+            self.overdue = self.overdue or due <= self.now
         live.due = due
         self._dirty[live.id] = live
 

@@ -1,0 +1,1 @@
+"""What the checker checks, by promise."""

@@ -1,0 +1,70 @@
+"""Checks at a moment: what one look into the store tells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from pynenc.model.records import Control, Exchange, Snapshot, Violation
+from pynenc.model.status import InvocationStatus, State
+from pynenc.testing.simulation.history import Applied, Finding
+
+
+def passed_over(record: Applied, snapshots: Collection[Snapshot], paused: Collection[str]) -> Iterator[Finding]:
+    """C7: after an exchange that found less than it wanted, nothing it could have had is left.
+
+    Except what its last step let go on: a claim that finds something expired ends it, which may wake a waiter.
+    """
+    request: Exchange = record.arguments[0]
+    found = len(record.reply.claims) + len(record.reply.resumed)
+    if found >= request.want:
+        return
+    expired = any(_expired_at(snapshot, record.at_us) for snapshot in snapshots)
+    for snapshot in snapshots:
+        control = snapshot.control
+        if control is not None and control.state is State.READY:
+            mine = control.owner == request.session and not expired
+            free = control.owner is None and request.claim_new and snapshot.call.queue not in paused
+            if mine or (free and _serves(request.queues, snapshot.call.queue)):
+                detail = f"claimable, but session {request.session} got {found} of {request.want} wanted"
+                yield Finding("C7", snapshot.call.invocation_id, detail)
+
+
+def _expired_at(snapshot: Snapshot, at_us: int) -> bool:
+    outcome = snapshot.outcome
+    return outcome is not None and outcome.status is InvocationStatus.EXPIRED and outcome.ended_at_us == at_us
+
+
+def unserved(
+    snapshots: Iterable[Snapshot],
+    free: Collection[tuple[str, ...]],
+    paused: Collection[str],
+    now_us: int,
+) -> Iterator[Finding]:
+    """Return what could run right now on somebody with a free slot; found twice in a row, nobody was woken.
+
+    Args:
+        free: the queues of each runner with a free slot.
+    """
+    for snapshot in snapshots:
+        control, queue = snapshot.control, snapshot.call.queue
+        if control is not None and free and _runnable(control, now_us) and queue not in paused:
+            serving = sorted(queues for queues in free if _serves(queues, queue))
+            if control.owner is None and serving:
+                detail = f"lies there {control.state.name} at epoch {control.epoch}, served by {serving}"
+                yield Finding("C9", snapshot.call.invocation_id, detail)
+
+
+def _runnable(control: Control, now_us: int) -> bool:
+    if control.state is State.READY:
+        return True
+    due = control.not_before_us
+    return control.state is State.BLOCKED and control.need_left == 0 and due is not None and due <= now_us
+
+
+def _serves(queues: tuple[str, ...], queue: str) -> bool:
+    return queue in queues if queues else ":" not in queue
+
+
+def broken_structure(violations: Iterable[Violation]) -> list[Finding]:
+    """C11: what the store's own verifier found."""
+    return [Finding(f"C11 {item.invariant}", item.invocation_id, item.detail) for item in violations]

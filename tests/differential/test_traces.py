@@ -1,0 +1,52 @@
+"""Every store answers like the memory store and has the same state, whatever is asked of it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from pynenc.testing.differential import Command, Difference, OpenStore, compare, shortest, traces
+from tests.simulation.mutants import DISHONEST_MUTANTS
+
+_TRACES = 500
+
+
+def _examine(reference: OpenStore, store: OpenStore, *, number: int, examples: int) -> Difference | None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        # `shortest` makes a difference small much sooner than Hypothesis does.
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        report_multiple_bugs=False,
+    )
+    @seed(number)
+    @given(traces())
+    def examine(trace: list[Command]) -> None:
+        compare(trace, reference, store)
+
+    try:
+        examine()
+    except Difference as found:
+        return shortest(found, reference, store)
+    return None
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_random_traces_give_equal_replies_and_states(number: int, reference: OpenStore, store: OpenStore) -> None:
+    difference = _examine(reference, store, number=number, examples=_TRACES)
+
+    assert difference is None, str(difference)
+
+
+@pytest.mark.parametrize("name", sorted(DISHONEST_MUTANTS))
+def test_a_store_that_deviates_is_found_and_shown_as_a_program(
+    name: str, reference: OpenStore, store: OpenStore
+) -> None:
+    with DISHONEST_MUTANTS[name].applied():
+        difference = _examine(reference, store, number=1, examples=200)
+
+    assert difference is not None
+    assert "perform('orchestrator', 'submit', " in str(difference)
+    assert "differ" in str(difference)
