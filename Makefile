@@ -1,0 +1,56 @@
+# Everything a developer or a user of this repository runs. `make help` lists it.
+#
+# The commands run in .venv, which `scripts/setup` makes with the first Python >= 3.11 it finds, or with
+# PYTHON=/path/to/python. It installs only what is missing, and needs no network once that is there.
+
+PY = .venv/bin/python
+SETUP = PYTHON="$(PYTHON)" scripts/setup
+
+.POSIX:
+.PHONY: help demo test lint types format docs bench changelog setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: ## run the main example: a census of the standard library, with a worker killed half-way
+	@$(SETUP)
+	@$(PY) -m examples.census
+
+test: ## run the tests (PYTEST="-k name -x" for some of them)
+	@$(SETUP) dev
+	@scripts/services start
+	$(PY) -m pytest $(PYTEST)
+
+lint: ## check style and formatting
+	@$(SETUP) dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: ## check types with mypy, and what users see with pyright
+	@$(SETUP) dev
+	$(PY) -m mypy
+	$(PY) -m pyright --pythonpath $(PY) --level error examples
+
+format: ## format the code and apply safe fixes
+	@$(SETUP) dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+docs: ## build the documentation into site/
+	@$(SETUP) docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
+bench: ## measure against peers and against the bare store (BENCH="--help" for options)
+	@$(SETUP) bench
+	$(PY) -m benchmarks $(BENCH)
+
+changelog: ## show what the next release says
+	@$(SETUP)
+	@$(PY) scripts/changelog
+
+setup: ## only prepare .venv
+	@$(SETUP) dev
+
+clean: ## remove everything that was made here
+	rm -rf .venv site build dist .pynenc .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Programs that use Pynenc the way its users do."""

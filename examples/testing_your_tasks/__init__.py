@@ -1,0 +1,1 @@
+"""How users test their own tasks, with the pytest plug-in that comes with Pynenc."""
