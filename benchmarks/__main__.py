@@ -8,7 +8,6 @@ import os
 import platform
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -150,4 +149,4 @@ def _shown(value: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

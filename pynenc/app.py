@@ -68,6 +68,8 @@ class Pynenc:
             app_id: name of the app; apps of different names share nothing.
             config_values: configuration values, weaker than the environment.
         """
+        # As a library Pynenc is silent until somebody configures logging.
+        import pynenc.logs  # noqa: F401
         from pynenc.config.app_config import AppConfig
         from pynenc.core.loading import defining_module
 

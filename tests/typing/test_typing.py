@@ -58,7 +58,5 @@ def _pyright_errors(file: Path) -> list[int]:
     )
     report = json.loads(done.stdout)
     return [
-        found["range"]["start"]["line"] + 1
-        for found in report["generalDiagnostics"]
-        if found["severity"] == "error"
+        found["range"]["start"]["line"] + 1 for found in report["generalDiagnostics"] if found["severity"] == "error"
     ]
