@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pynenc.conf.config_pynenc import ArgumentPrintMode
 from pynenc.context import RunContext, current_run, decoding_app
 from pynenc.core.settling import failure, retry_or_failure, timeout_or_failure
 from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound, TaskTimeout
 from pynenc.io import Op, run
+from pynenc.logs.arguments import render_arguments
 from pynenc.logs.context import LogContext, log_context
 from pynenc.model.ids import id_text
 from pynenc.model.policies import decode_policy
@@ -57,6 +59,7 @@ class TaskExecution(AttemptExecution):
         try:
             with self._context(task, claim, link):
                 args, kwargs = run(self._arguments(task, claim))
+                self._log_begin(task, claim, args, kwargs)
                 value = attempt(task, args, kwargs)
                 return Success(
                     invocation_id=claim.invocation_id,
@@ -79,6 +82,7 @@ class TaskExecution(AttemptExecution):
         try:
             with self._context(task, claim, link):
                 args, kwargs = await arun(self._arguments(task, claim))
+                self._log_begin(task, claim, args, kwargs)
                 value = await task.func(*args, **kwargs)
                 return Success(
                     invocation_id=claim.invocation_id,
@@ -109,6 +113,14 @@ class TaskExecution(AttemptExecution):
             return (yield from task.payloads.decode_arguments(claim.arguments))
         finally:
             decoding_app.reset(token)
+
+    def _log_begin(self, task: Task[..., Any], claim: Claim, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
+        conf = self._app.conf
+        mode = conf.argument_print_mode if conf.print_arguments else ArgumentPrintMode.HIDDEN
+        shown = render_arguments(task.args(*args, **kwargs).kwargs, mode, conf.truncate_arguments_length)
+        logger.debug("%s(%s) begins attempt %d", claim.task_id, shown, claim.attempt)
 
     @contextmanager
     def _context(self, task: Task[..., Any], claim: Claim, link: RunLink) -> Iterator[None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from pynenc.errors import ConfigurationError, RunnerError
+from pynenc.serializers.names import module_name
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -33,18 +34,6 @@ class AppReference(Struct, frozen=True, kw_only=True):
 def task_id_of(func: Callable[..., Any]) -> str:
     """Return `module.qualified_name`; of a script its file's name stands for `__main__`."""
     return f"{module_name(func.__module__)}.{func.__qualname__}"
-
-
-def module_name(name: str) -> str:
-    """Return under which name other processes import a module of this one."""
-    if name != "__main__":
-        return name
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and spec.name:
-        return str(spec.name)
-    file = getattr(main, "__file__", None)
-    return Path(file).stem if file else "__main__"
 
 
 def defining_module() -> tuple[str, str | None]:

@@ -349,10 +349,10 @@ def test_progress_is_visible_while_and_after_the_body_runs(app: Pynenc) -> None:
 
     @app.task
     def work() -> None:
-        current_invocation().progress(1, 4, "first quarter")  # type: ignore[misc]
+        current_invocation().progress(1, 4, "first quarter")
         reported.set()
         finish.wait(30)
-        current_invocation().heartbeat({"at": 3})  # type: ignore[attr-defined]
+        current_invocation().heartbeat({"at": 3})
 
     with app.running():
         invocation = work()
@@ -551,3 +551,30 @@ def test_a_runner_can_run_again_after_it_was_stopped(app: Pynenc) -> None:
     for _ in range(3):
         with app.running():
             assert work().get(timeout=30) == 1
+
+
+def test_logs_show_arguments_as_far_as_they_may(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(argument_print_mode="keys")
+
+    @app.task
+    def login(user: str, password: str) -> None: ...
+
+    with caplog.at_level("DEBUG", logger="pynenc.core.execution"), app.running():
+        _ = login("ada", "secret").result
+
+    assert any("login(user, password) begins attempt 1" in message for message in caplog.messages)
+    assert not any("secret" in message for message in caplog.messages)
+
+
+def test_the_logger_of_a_task_knows_its_invocation(app: Pynenc, caplog: pytest.LogCaptureFixture) -> None:
+    @app.task
+    def work() -> str:
+        work.logger.warning("at work")
+        return work.invocation.invocation_id
+
+    with app.running():
+        invocation_id = work().result
+
+    record = next(record for record in caplog.records if record.getMessage() == "at work")
+    assert vars(record)["invocation_id"] == invocation_id
+    assert vars(record)["task_id"] == work.task_id
