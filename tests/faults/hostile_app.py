@@ -52,7 +52,7 @@ def fork_and_leave_the_child() -> int:
 def close_standard_streams() -> str:
     os.close(1)
     os.close(2)
-    sys.stdout = None  # type: ignore[assignment]
+    sys.stdout = None
     return "closed"
 
 

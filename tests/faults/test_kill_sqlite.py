@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pynenc import Pynenc
-from pynenc.invocation import InvocationStatus
+from pynenc.invocation import BaseInvocation, InvocationStatus
 from pynenc.io import run
 from tests.faults import fault_app
 from tests.faults.processes import RunnerProcess, wait_until_gone
@@ -44,7 +44,7 @@ def test_two_hundred_kills_lose_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     fleet = Fleet(environment, tmp_path / "runners.log", rng)
     app = Pynenc(url, app_id="faults")
     parent = app.task(fault_app.parent.func)
-    invocations = []
+    invocations: list[BaseInvocation[[int, float], int]] = []
 
     while fleet.kills < KILLS:
         if sum(not each.status.is_final() for each in invocations[-ROOTS:]) < ROOTS // 2:
