@@ -16,8 +16,10 @@ OLDEST_SQLITE = (3, 35, 0)
 """The first one with RETURNING."""
 
 _SYNCHRONOUS = {"none": "OFF", "normal": "NORMAL", "full": "FULL"}
-# Measured with benchmarks/store_loop.py: a write-ahead log of 16 MiB halves the share of checkpoints (1,000 pages, the
-# default, cost 15 %), more brings nothing; memory-mapped reads bring nothing and turn a truncated file into SIGBUS.
+# In benchmarks/store_loop.py none of these made a difference beyond noise (log of 1,000 to 8,000 pages, cache of 2 to
+# 64 MiB, memory-mapped or not). So: a log of 16 MiB, for fewer syncs on slow disks; a cache for the indexes of long
+# queues; no memory map, with which a truncated file ends the process with SIGBUS; `secure_delete` as SQLite itself has
+# it, some distributions turn it on.
 _PRAGMAS = (
     "PRAGMA cache_size = -16384",
     "PRAGMA wal_autocheckpoint = 4000",

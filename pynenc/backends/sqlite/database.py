@@ -191,7 +191,7 @@ class Database:
             found = None
         except OSError as error:
             raise StoreUnavailable(f"the store {self.path} cannot be reached: {error.strerror}") from error
-        if found == self._identity:
+        if found == self._identity or self._identity is None:
             return
         raise StoreUnavailable(
             f"the file of the store {self.path} was {'deleted' if found is None else 'replaced'} while it was in use; "

@@ -64,10 +64,11 @@ class Host(Protocol):
 
 
 class _Body:
-    __slots__ = ("abandoned", "claim", "execution", "interruptible", "parked", "stopping", "thread")
+    __slots__ = ("abandoned", "claim", "execution", "interruptible", "parked", "since_s", "stopping", "thread")
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, since_s: float) -> None:
         self.claim = claim
+        self.since_s = since_s
         self.thread: Thread | None = None
         self.execution: Execution | None = None
         self.parked = False
@@ -135,7 +136,7 @@ class SimulatedExecutor(Executor):
 
     def run(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
-            body = _Body(claim)
+            body = _Body(claim, self._process.clock_s())
             self._bodies[(claim.invocation_id, claim.epoch)] = body
             self._queued.append(body)
         self._fill()
@@ -179,12 +180,13 @@ class SimulatedExecutor(Executor):
         self._fill()
 
     def recall(self, *, older_than_s: float) -> int:
-        coming_back = len(self._queued)
-        for body in self._queued:
+        youngest_s = self._process.clock_s() - older_than_s
+        coming_back = [body for body in self._queued if body.since_s <= youngest_s]
+        for body in coming_back:
+            self._queued.remove(body)
             del self._bodies[(body.claim.invocation_id, body.claim.epoch)]
             self._tell(Returned(body.claim.invocation_id, body.claim.epoch, "recalled"))
-        self._queued.clear()
-        return coming_back
+        return len(coming_back)
 
     def close(self, grace_s: float) -> None:
         self._closed = True

@@ -128,8 +128,15 @@ class Simulator:
         if self._chaos_over():
             if not self._last_runner:
                 self._calm_down()
+            self._resume_for_the_dead()
             return self._is_over()
         return False
+
+    def _resume_for_the_dead(self) -> None:
+        """A client may have died before it resumed a queue; its last message may even come after its death."""
+        if not all(client.process.alive for client in self._clients):
+            for queue in sorted(self._paused):
+                self._apply("simulator", StoreCall("resume", queue))
 
     def _look_for_idleness(self) -> None:
         """Find work that lies there although somebody could do it: a wake-up was lost."""
@@ -167,9 +174,6 @@ class Simulator:
     def _is_over(self) -> bool:
         if not all(client.done or not client.process.alive for client in self._clients):
             return False
-        # A client may have died before it resumed a queue; its last message may even come after its death.
-        for queue in sorted(self._paused):
-            self._apply("simulator", StoreCall("resume", queue))
         return run(self._backend.state_backend.count(statuses=_LIVE)) == 0
 
     def _result(self, events: int, settled: bool) -> Played:
