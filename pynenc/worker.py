@@ -8,6 +8,7 @@ once: what its bodies achieve from then on is worthless, their session is gone.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import platform
 import socket
@@ -35,6 +36,7 @@ from pynenc.ports.executor import (
 )
 from pynenc.ports.run_link import WaitReply
 from pynenc.runners.linked import LinkedOrchestrator, RunnerLine
+from pynenc.runners.now_running import NowRunning
 from pynenc.runners.thread_executor import ThreadExecutor
 from pynenc.wire.frames import (
     PROTOCOL,
@@ -43,6 +45,7 @@ from pynenc.wire.frames import (
     Call,
     Credit,
     Done,
+    Drain,
     Frame,
     FrameDecoder,
     FrameTooLarge,
@@ -65,9 +68,18 @@ def main() -> None:
     """Serve the runner at the other end of `--fd` until it closes."""
     parser = argparse.ArgumentParser(prog="python -m pynenc.worker")
     parser.add_argument("--fd", type=int, required=True, help="the worker's end of a socket pair")
-    connection = socket.socket(fileno=parser.parse_args().fd)
+    parser.add_argument("--page", type=int, help="memory in which to note whose body runs")
+    given = parser.parse_args()
+    connection = socket.socket(fileno=given.fd)
+    # Programs that bodies start have no business with it.
+    connection.set_inheritable(False)
     _die_with_parent()
-    Worker(connection).serve()
+    faulthandler.enable()
+    now_running = None
+    if given.page is not None:
+        now_running = NowRunning(given.page)
+        os.close(given.page)
+    Worker(connection, now_running).serve()
 
 
 class FrameOutbox:
@@ -75,6 +87,7 @@ class FrameOutbox:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._done: list[Completion] = []
         self._held_back = threading.Event()
@@ -101,6 +114,9 @@ class FrameOutbox:
     def rest(self) -> None:
         with self._lock:
             self._flush()
+
+    def nudge(self) -> None:
+        """The runner keeps its own account of the slots."""
 
     def send(self, kind: FrameType, body: msgspec.Struct, seq: int = 0) -> None:
         """Send one frame behind what was held back."""
@@ -134,6 +150,9 @@ class FrameOutbox:
                 self._write(encode_frame(FrameType.DONE, Done((_fitting(completion),))))
 
     def _write(self, data: bytes) -> None:
+        if os.getpid() != self._pid:
+            # A child that a body forked has come out of the body: what it says is not the worker's.
+            os._exit(0)
         try:
             self._connection.sendall(data)
         except OSError:
@@ -142,19 +161,18 @@ class FrameOutbox:
 
 
 def _fitting(completion: Completion) -> Completion:
-    """Return a completion as it is, or a failure if its result cannot be sent."""
+    """Return a completion as it is, or a failure if its result or its error cannot be sent."""
     try:
         encode_frame(FrameType.DONE, Done((completion,)))
     except FrameTooLarge as error:
-        assert isinstance(completion, Success)
-        why = f"its result of {error.size} bytes is too large to be passed on; lower client_data_threshold"
+        what = "result" if isinstance(completion, Success) else "error"
+        why = f"SerializationError: its {what} is too large to be passed on ({error}); lower client_data_threshold"
         return Failure(
             invocation_id=completion.invocation_id,
             epoch=completion.epoch,
             error=b"",
             reason=why,
-            ran_us=completion.ran_us,
-            worker=completion.worker,
+            worker=os.getpid(),
         )
     return completion
 
@@ -162,8 +180,9 @@ def _fitting(completion: Completion) -> Completion:
 class Worker:
     """The main thread of a worker process."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, now_running: NowRunning | None) -> None:
         self._connection = connection
+        self._now_running = now_running
         self._decoder = FrameDecoder()
         self._outbox = FrameOutbox(connection)
         self._line = RunnerLine(self._call)
@@ -215,6 +234,8 @@ class Worker:
                 executor.abandon(body.slots)
             case FrameType.DRAIN:
                 executor.recall(older_than_s=0.0)
+                # Behind everything that came back.
+                self._outbox.send(FrameType.DRAIN, Drain())
             case _:
                 pass
 
@@ -239,6 +260,7 @@ class Worker:
             runner_name=welcome.runner_name,
             outbox=self._outbox,
             worker=os.getpid(),
+            now_running=self._now_running,
         )
         self._outbox.send(FrameType.CREDIT, Credit(CREDITS))
 

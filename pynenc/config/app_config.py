@@ -153,9 +153,9 @@ class AppConfig(AppSettings):
         setting = SETTINGS[name]
         value = self.value_of(name)
         if setting.secret:
-            from pynenc.logs.redaction import redact_url
+            from pynenc.logs.redaction import HIDDEN, redact_url
 
-            value = redact_url(value)
+            value = redact_url(value) if isinstance(value, str) else (HIDDEN,) * len(value)
         return SettingView(
             name=name, value=_plain(value), origin=self.origin(name), doc=setting.doc, retired=setting.retired
         )

@@ -200,6 +200,9 @@ class AsyncioExecutor(Executor, BodyHost):
     def park(self, suspend: Suspend) -> None:
         raise AssertionError("coroutines are never suspended as a whole")
 
+    def goes_on(self, claim: Claim) -> None:
+        """Nobody asks which of the coroutines runs."""
+
     def watch(self, invocation_id: InvocationId, epoch: Epoch, waits: tuple[InvocationId, ...]) -> None:
         self.outbox.put(WatchWanted(invocation_id, epoch, waits))
 

@@ -43,6 +43,9 @@ class BodyHost(SlotLender, Protocol):
     def park(self, suspend: Suspend) -> None:
         """Lend the slot and announce the wait."""
 
+    def goes_on(self, claim: Claim) -> None:
+        """Note that the body of `claim` has its slot again."""
+
 
 class Parking:
     """Where the thread of a body stands while the whole of it waits."""
@@ -140,6 +143,7 @@ class Body(RunLink):
             timed_out = True
         finally:
             branches.end(wish)
+        self._host.goes_on(self.claim)
         return wish.reply(timed_out=timed_out)
 
     def _wait_in_branch(self, waits: Sequence[InvocationId], need: int, timeout_us: int | None) -> WaitReply:
@@ -220,6 +224,7 @@ class ThreadBody(Body):
         if not self.abandoned:
             self._host.park(suspend)
             parking.stand()
+            self._host.goes_on(claim)
         self._parking = None
         # Raises what came while the body was parked.
         self._interruptible.open()

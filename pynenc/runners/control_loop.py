@@ -120,6 +120,7 @@ class ControlLoop:
         self._due_s: float | None = None
         self._look_s: float | None = None
         self._retry_s: float | None = None
+        self._recall_s = clock()
         self._drain_grace_s: float | None = None
         self._drain_until_s: float | None = None
         self._killed = False
@@ -151,6 +152,7 @@ class ControlLoop:
                 self._absorb(self._executor.poll())
                 self._begin_drain()
                 self._stop_overdue()
+                self._return_unstarted()
                 if self._exchange_due():
                     yield from self._exchange_guarded()
                 else:
@@ -181,6 +183,14 @@ class ControlLoop:
                 self._drain_grace_s,
             )
 
+    def _return_unstarted(self) -> None:
+        """Hand back what was claimed ahead and found no slot for long."""
+        now_s = self._clock()
+        if now_s >= self._recall_s:
+            self._recall_s = now_s + self._config.unstarted_most_s
+            if self._executor.spare() < 0:
+                self._executor.recall(older_than_s=self._config.unstarted_most_s)
+
     @property
     def _accepting(self) -> bool:
         return self._drain_grace_s is None
@@ -189,6 +199,8 @@ class ControlLoop:
         """Sleep until something happens or is due."""
         now_s = self._clock()
         moments = [self._table.next_deadline_s(), self._executor.due_at_s(), self._drain_until_s]
+        if self._executor.spare() < 0:
+            moments.append(self._recall_s)
         if self._retry_s is not None:
             # Nothing else makes an exchange due now: an overdue heartbeat must not keep the loop spinning.
             moments.append(self._retry_s)
@@ -500,6 +512,8 @@ class ControlLoop:
         """Hand back what never started, or what lost its stack while it waited."""
         self._table.remove(run.invocation_id, run.epoch)
         release = Release(invocation_id=run.invocation_id, epoch=run.epoch, detail=event.detail)
+        if isinstance(event, Returned):
+            self._claimer.pause_prefetch()
         # A run that the store let go on before its loss was seen here is owned like any other: hand it back.
         if isinstance(event, Returned) or run.phase is not Phase.SUSPENDED:
             self._settler.add(release)

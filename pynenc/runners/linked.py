@@ -7,6 +7,7 @@ One connection and one transaction serve all workers of a runner; what only read
 from __future__ import annotations
 
 import itertools
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -127,17 +128,25 @@ def error_of(reply: Reply) -> Exception:
 
 
 class LinkedOrchestrator(Orchestrator):
-    """Submissions and cancellations through the runner, everything else through the worker's own store."""
+    """Submissions and cancellations through the runner, everything else through the worker's own store.
+
+    Processes that a body forks are not the worker: they use the store themselves.
+    """
 
     def __init__(self, line: RunnerLine, own: Callable[[], Orchestrator]) -> None:
         self._line = line
         self._own = own
+        self._pid = os.getpid()
 
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        if os.getpid() != self._pid:
+            return (yield from self._own().submit(items))
         body = yield RunnerCall(self._line, Call(SUBMIT, _encoder.encode(items)))
         return submit_replies_decoder.decode(body)
 
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
+        if os.getpid() != self._pid:
+            return (yield from self._own().cancel(ids, tree=tree, detail=detail))
         body = yield RunnerCall(self._line, Call(CANCEL, _encoder.encode((list(ids), tree, detail))))
         return cancel_replies_decoder.decode(body)
 

@@ -22,6 +22,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     tick_budget: int = 32
     report_after_s: float = 0.05
     """A body that runs so long is reported as started; a shorter one only by its completion."""
+    unstarted_most_s: float = 1.0
+    """A claim that did not start within this time goes back to the store: others may have a free slot."""
     stop_grace_s: float = 5.0
     """Between asking a body to stop and ending it by force."""
     backoff_first_s: float = 0.05

@@ -18,6 +18,9 @@ class Outbox(Protocol):
     def rest(self) -> None:
         """Pass on at once what was held back: nobody is about to put more."""
 
+    def nudge(self) -> None:
+        """Have the control loop look at the slots again, although there is no event."""
+
 
 class Waker:
     """A descriptor that one side makes readable and the other consumes. Never blocks."""
@@ -72,7 +75,7 @@ class Mailbox:
         """Nothing is held back here."""
 
     def nudge(self) -> None:
-        """Have `take` called although nothing was put."""
+        """Have `take` called although nothing was put: `Executor.spare` grew."""
         with self._lock:
             woken, self._woken = self._woken, True
         if not woken:

@@ -32,6 +32,7 @@ from pynenc.ports.executor import (
 from pynenc.runners.body import Body, BodyHost, CoroutineBody, ThreadBody
 from pynenc.runners.body_threads import BodyThreads
 from pynenc.runners.mailbox import Mailbox, Outbox
+from pynenc.runners.now_running import NowRunning
 
 _Queued = tuple[Claim, float]
 
@@ -48,6 +49,7 @@ class ThreadExecutor(Executor, BodyHost):
         clock: the clock of the control loop.
         outbox: where events go; None: to `poll`.
         worker: what completions name as worker; None: the number of the thread.
+        now_running: is told whose body has the (single) slot.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ThreadExecutor(Executor, BodyHost):
         clock: Callable[[], float] = time.monotonic,
         outbox: Outbox | None = None,
         worker: int | None = None,
+        now_running: NowRunning | None = None,
     ) -> None:
         self.execution = execution
         self.slots = slots
@@ -67,6 +70,7 @@ class ThreadExecutor(Executor, BodyHost):
         self._mailbox = Mailbox()
         self.outbox: Outbox = outbox or self._mailbox
         self._worker = worker
+        self._now_running = now_running
         self._numbers = threading.local()
         self._numbered = 0
         self._lock = threading.Lock()
@@ -165,6 +169,8 @@ class ThreadExecutor(Executor, BodyHost):
     def lend(self) -> None:
         self._pool.lend()
         self._count(-1)
+        # The event that told of the wait came before the slot was free.
+        self.outbox.nudge()
 
     def reclaim(self, go: Callable[[], bool]) -> None:
         self._count(1)
@@ -173,10 +179,14 @@ class ThreadExecutor(Executor, BodyHost):
             taken = go()
             if not taken:
                 self._count(-1)
-                self._mailbox.nudge()
+                self.outbox.nudge()
             return taken
 
         self._pool.reclaim(offered)
+
+    def goes_on(self, claim: Claim) -> None:
+        if self._now_running is not None:
+            self._now_running.set(claim.invocation_id, claim.epoch)
 
     # --- bodies ---
 
@@ -184,6 +194,7 @@ class ThreadExecutor(Executor, BodyHost):
         claim = queued[0]
         kind = CoroutineBody if self.execution.is_async(claim) else ThreadBody
         body = kind(claim, self, self._number())
+        self.goes_on(claim)
         with self._lock:
             self._bodies[claim.invocation_id] = self._unannounced[claim.invocation_id] = body
         completion, held = body.run()

@@ -6,6 +6,7 @@ neither ended nor parked is the one that runs.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import msgspec
 from pynenc.errors import ProtocolError
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import Claim
+from pynenc.runners.now_running import NowRunning, new_page
 from pynenc.wire.frames import Frame, FrameDecoder, FrameType, encode_frame
 
 _READ_BYTES = 1 << 20
@@ -27,12 +29,28 @@ Key = tuple[InvocationId, Epoch]
 class SentRun:
     """A claim that a worker has."""
 
-    __slots__ = ("began", "claim", "kill_at_s", "parked", "stopping", "terminated")
+    __slots__ = (
+        "began_s",
+        "claim",
+        "kill_at_s",
+        "parked",
+        "resumed",
+        "since_s",
+        "stopping",
+        "terminated",
+        "watching",
+    )
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, since_s: float) -> None:
         self.claim = claim
-        self.began = False
+        self.since_s = since_s
+        """When it was claimed."""
+        self.began_s: float | None = None
         self.parked = False
+        """Its body waits, as a whole or (`watching`) some branch of it."""
+        self.watching = False
+        self.resumed = False
+        """It has waited before: the store knows that it began."""
         self.stopping: str | None = None
         self.kill_at_s: float | None = None
         self.terminated = False
@@ -40,6 +58,10 @@ class SentRun:
     @property
     def key(self) -> Key:
         return self.claim.invocation_id, self.claim.epoch
+
+    @property
+    def began(self) -> bool:
+        return self.began_s is not None
 
 
 class WorkerProcess:
@@ -51,16 +73,21 @@ class WorkerProcess:
         self._socket = mine
         self._decoder = FrameDecoder()
         self._unsent: deque[memoryview] = deque()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pynenc.worker", "--fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                # Signals of the terminal are the runner's business.
-                start_new_session=True,
-            )
+        page = new_page()
+        try:
+            self._now_running = NowRunning(page)
+            with theirs:
+                self._process = _start(theirs.fileno(), page)
+        finally:
+            os.close(page)
         self.pid = self._process.pid
+        # A child of a body may hold the worker's socket open: the end of the process is watched by itself.
+        self._exit_fd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
         self.started_at_s = started_at_s
+        self.draining = False
+        """It was asked for what has not begun."""
+        self.given_back = 0
+        """How many claims it gave back so far."""
         self.ready = False
         self.farewell = ""
         self.runs: dict[Key, SentRun] = {}
@@ -68,6 +95,11 @@ class WorkerProcess:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    @property
+    def exit_fd(self) -> int | None:
+        """A descriptor that is readable once the process has ended, where the system has such."""
+        return self._exit_fd
 
     # --- what it has ---
 
@@ -79,6 +111,18 @@ class WorkerProcess:
     def running(self) -> SentRun | None:
         """Return the run whose body has the slot."""
         return next((run for run in self.runs.values() if run.began and not run.parked), None)
+
+    def last_running(self) -> Key:
+        """Return whose body had the slot last, by what the worker itself noted."""
+        return self._now_running.get()
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when the body runs behind which others wait to begin; None if none do."""
+        running = self.running()
+        if running is None or self.draining or all(run.began for run in self.runs.values()):
+            return None
+        return running.began_s
 
     def next_to_begin(self) -> SentRun | None:
         """Return the run that begins as soon as the slot is free; None while another one has it."""
@@ -134,19 +178,29 @@ class WorkerProcess:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
-    def has_ended(self) -> bool:
-        """Whether the process is gone, without waiting."""
-        return self._process.poll() is not None
-
     def end(self, timeout_s: float = 5.0) -> str:
         """Close the socket, make sure the process is gone, and return how it ended."""
         self._socket.close()
+        if self._exit_fd is not None:
+            os.close(self._exit_fd)
+            self._exit_fd = None
+        self._now_running.close()
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
         return _how(code)
+
+
+def _start(connection: int, page: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pynenc.worker", "--fd", str(connection), "--page", str(page)],
+        pass_fds=[connection, page],
+        stdin=subprocess.DEVNULL,
+        # Signals of the terminal are the runner's business.
+        start_new_session=True,
+    )
 
 
 def _how(code: int) -> str:

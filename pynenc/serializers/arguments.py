@@ -40,6 +40,10 @@ def decode_arguments(
         SerializationError: the bytes are no arguments.
     """
     value = serializer.decode(data, types)
-    if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], list) and isinstance(value[1], dict)):
+    if (
+        type(value) is not list
+        or list(map(type, value)) != [list, dict]
+        or not all(type(key) is str for key in value[1])
+    ):
         raise SerializationError("stored bytes are not the arguments of a call")
     return tuple(value[0]), value[1]

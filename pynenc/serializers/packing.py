@@ -1,181 +1,254 @@
 """From values to trees of plain types that keep everything: what a plain tree cannot say, a tag says.
 
 Plain: None, bool, int of 64 bits, finite float, str, list, dict with str keys. Anything else becomes
-`{"$": [kind, …]}`; so does a dictionary that has the key `$` itself.
+`{"$": [kind, …]}`; so does a dictionary that has the key `$` itself. Kinds and shapes, with examples, are in
+`protocol/vectors/values.json`.
 """
 
 from __future__ import annotations
 
-import math
-import sys
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
-from enum import Enum
 from fractions import Fraction
-from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from math import isfinite
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from pynenc.errors import SerializationError
-from pynenc.serializers.json_serializable import JsonSerializable
-from pynenc.serializers.names import name_of
 
 TAG = "$"
-MAX_DEPTH = 200
+MAX_DEPTH = 100
+LONGEST_NUMBER = 100_000
+"""Digits up to which numbers are kept."""
+FACTORIES: dict[str, type | None] = {
+    "": None,
+    **{kind.__name__: kind for kind in (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)},
+}
+"""What a kept defaultdict may make new values with."""
+
 _INT64 = 2**63
+_LEAVES = frozenset({str, bool, type(None)})
+_LONGEST_PATH = 20
+_CHECKED_LEVELS = 4
+"""Levels whose parts are first looked at for being plain throughout: most are, and then nothing is built."""
+
+
+def is_plain(value: Any, depth: int) -> bool:
+    """Whether a list or dictionary is its own plain tree, at most `depth` deep."""
+    if depth <= 0:
+        return False
+    if type(value) is dict:
+        if TAG in value:
+            return False
+        for key in value:
+            if type(key) is not str:
+                return False
+        value = value.values()
+    for item in value:
+        kind = type(item)
+        if kind is str or kind in _LEAVES:
+            continue
+        if kind is int:
+            if not -_INT64 <= item < _INT64:
+                return False
+        elif kind is float:
+            if not isfinite(item):
+                return False
+        elif (kind is not dict and kind is not list) or not is_plain(item, depth - 1):
+            return False
+    return True
+
+
+class Refusal(Exception):
+    """Some part cannot be kept; `steps` leads to it, innermost first, and grows on the way out."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.steps: list[str] = []
+
+    def as_error(self) -> SerializationError:
+        """Return what callers get to see."""
+        steps = self.steps[::-1]
+        path = "".join(steps[:_LONGEST_PATH]).lstrip(".") + ("…" if len(steps) > _LONGEST_PATH else "")
+        return SerializationError(str(self), path=path)
 
 
 class Packer:
-    """Packs one value; knows where in it it is.
+    """Packs one value.
 
     Args:
         binary: whether the format keeps bytes as they are; else they are written as base64.
     """
 
+    __slots__ = ("_binary", "_depth")
+
     def __init__(self, *, binary: bool) -> None:
         self._binary = binary
-        self._path: list[str] = []
+        self._depth = 0
 
     def pack(self, value: Any) -> Any:
         """Return the plain tree of `value`.
 
         Raises:
-            SerializationError: a part cannot be kept exactly; names it by path.
+            Refusal: a part cannot be kept exactly.
         """
-        cls = value.__class__
-        if cls is str or cls is bool or value is None:
+        # Not `value.__class__`, which values may pretend.
+        kind = type(value)
+        if (
+            (kind is list or kind is dict)
+            and self._depth < _CHECKED_LEVELS
+            and is_plain(value, MAX_DEPTH - self._depth)
+        ):
             return value
-        pack = _BY_TYPE.get(cls)
-        return pack(self, value) if pack is not None else self._pack_other(value)
+        pack = _BY_TYPE.get(kind)
+        if pack is not None:
+            return pack(self, value)
+        from pynenc.serializers.object_packing import pack_object
 
-    def refuse(self, why: str) -> SerializationError:
-        """Return the error for the part being packed."""
-        return SerializationError(why, path="".join(self._path).lstrip("."))
+        return pack_object(self, value)
 
-    def _inside(self, step: str, value: Any) -> Any:
-        if value.__class__ is str or value.__class__ is bool or value is None:
-            return value
-        if len(self._path) >= MAX_DEPTH:
-            raise self.refuse(f"nested more than {MAX_DEPTH} deep, or contains itself")
-        self._path.append(step)
-        packed = self.pack(value)
-        self._path.pop()
+    def items(self, values: Any) -> list[Any]:
+        """Return the trees of the items of a series."""
+        packed: list[Any] = []
+        self._enter()
+        try:
+            for item in values:
+                kind = type(item)
+                if kind in _LEAVES or (kind is int and -_INT64 <= item < _INT64):
+                    packed.append(item)
+                else:
+                    packed.append(self.pack(item))
+        except Refusal as refusal:
+            refusal.steps.append(f"[{len(packed)}]")
+            raise
+        self._depth -= 1
         return packed
 
-    def _items(self, values: Any) -> list[Any]:
-        return [self._inside(f"[{index}]", value) for index, value in enumerate(values)]
+    def named(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the trees of named values, by name."""
+        packed: dict[str, Any] = {}
+        self._enter()
+        name = ""
+        try:
+            for name, item in values.items():
+                kind = type(item)
+                if kind in _LEAVES or (kind is int and -_INT64 <= item < _INT64):
+                    packed[name] = item
+                else:
+                    packed[name] = self.pack(item)
+        except Refusal as refusal:
+            refusal.steps.append(f".{name}" if name.isidentifier() else f"[{name!r:.50}]")
+            raise
+        self._depth -= 1
+        return packed
 
-    # --- plain types ---
+    def pairs(self, mapping: dict[Any, Any]) -> list[Any]:
+        """Return the trees of keys and values of any mapping, in its order."""
+        packed = []
+        self._enter()
+        for key, item in mapping.items():
+            step = f"(key {label(key)})"
+            try:
+                tree = self.pack(key)
+                step = f"[{label(key)}]"
+                packed.append([tree, self.pack(item)])
+            except Refusal as refusal:
+                refusal.steps.append(step)
+                raise
+        self._depth -= 1
+        return packed
 
-    def _int(self, value: int) -> Any:
-        return value if -_INT64 <= value < _INT64 else {TAG: ["int", hex(value)]}
+    def members(self, values: Any) -> list[Any]:
+        """Return the trees of the members of a set, in an order that depends on nothing but them."""
+        packed = []
+        self._enter()
+        for item in values:
+            try:
+                packed.append(self.pack(item))
+            except Refusal as refusal:
+                refusal.steps.append(f"{{{label(item)}}}")
+                raise
+        self._depth -= 1
+        packed.sort(key=repr)
+        return packed
 
-    def _float(self, value: float) -> Any:
-        return value if math.isfinite(value) else {TAG: ["float", repr(value)]}
+    def _enter(self) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise Refusal(f"nested more than {MAX_DEPTH} deep, or contains itself")
 
-    def _list(self, value: list[Any]) -> Any:
-        return self._items(value)
+    def mapping(self, value: dict[Any, Any]) -> Any:
+        """Return the tree of a dictionary."""
+        if TAG in value or not set(map(type, value)) <= {str}:
+            return {TAG: ["dict", self.pairs(value)]}
+        return self.named(value)
 
-    def _dict(self, value: dict[Any, Any]) -> Any:
-        for key in value:
-            if key.__class__ is not str or key == TAG:
-                return {TAG: ["dict", self._pairs(value)]}
-        return {key: self._inside(f".{key}", item) for key, item in value.items()}
-
-    def _pairs(self, value: Any) -> list[Any]:
-        return [
-            [self._inside(f"(key {key!r:.50})", key), self._inside(f"[{key!r:.50}]", item)]
-            for key, item in value.items()
-        ]
-
-    # --- what needs a tag ---
-
-    def _bytes(self, value: bytes) -> Any:
+    def bytes(self, value: bytes) -> Any:
+        """Return the tree of bytes."""
         if self._binary:
             return value
         import base64
 
         return {TAG: ["bytes", base64.b64encode(value).decode("ascii")]}
 
-    def _zone(self, zone: tzinfo | None) -> Any:
-        if zone is None:
-            return None
-        if zone.__class__ is timezone:
-            return zone.utcoffset(None).total_seconds()
-        key = getattr(zone, "key", None)
-        if isinstance(key, str) and type(zone).__module__.startswith("zoneinfo"):
-            return key
-        raise self.refuse(f"the time zone {zone!r} cannot be kept; use datetime.timezone or zoneinfo.ZoneInfo")
 
-    def _datetime(self, value: datetime) -> Any:
-        return {TAG: ["datetime", value.replace(tzinfo=None).isoformat(), self._zone(value.tzinfo), value.fold]}
-
-    def _time(self, value: time) -> Any:
-        return {TAG: ["time", value.replace(tzinfo=None).isoformat(), self._zone(value.tzinfo), value.fold]}
-
-    # --- classes ---
-
-    def _pack_other(self, value: Any) -> Any:
-        cls = type(value)
-        for applies, pack in _BY_FAMILY:
-            if applies(value):
-                return pack(self, value)
-        raise self.refuse(f"a value of type {cls.__module__}.{cls.__qualname__} cannot be kept")
-
-    def _class(self, value: Any) -> str:
-        cls = type(value)
-        if "<locals>" in cls.__qualname__:
-            raise self.refuse(f"{cls.__qualname__} is defined inside a function: other processes cannot find it")
-        return name_of(cls)
-
-    def _exception(self, value: BaseException) -> Any:
-        state = {name: item for name, item in vars(value).items() if not name.startswith("__")}
-        return {TAG: ["exception", self._class(value), self._items(value.args), self.pack(state)]}
-
-    def _enum(self, value: Enum) -> Any:
-        if value.name is not None and value.name in type(value).__members__:
-            return {TAG: ["enum", self._class(value), value.name]}
-        return {TAG: ["flag", self._class(value), self.pack(value.value)]}
-
-    def _named_tuple(self, value: Any) -> Any:
-        return {TAG: ["namedtuple", self._class(value), self._items(value)]}
-
-    def _fields(self, kind: str, value: Any, names: list[str]) -> Any:
-        state = {name: self._inside(f".{name}", getattr(value, name)) for name in names if hasattr(value, name)}
-        return {TAG: [kind, self._class(value), state]}
-
-    def _dataclass(self, value: Any) -> Any:
-        names = [field.name for field in dataclass_fields(value)]
-        extra = set(getattr(value, "__dict__", ())) - set(names)
-        if extra:
-            raise self.refuse(f"attribute {sorted(extra)[0]!r} is no field of dataclass {type(value).__qualname__}")
-        return self._fields("object", value, names)
-
-    def _struct(self, value: msgspec.Struct) -> Any:
-        return self._fields("object", value, list(value.__struct_fields__))
-
-    def _attrs(self, value: Any) -> Any:
-        return self._fields("object", value, [each.name for each in type(value).__attrs_attrs__])
-
-    def _pydantic(self, value: Any) -> Any:
-        state = {name: self._inside(f".{name}", item) for name, item in value.__dict__.items()}
-        extra = self.pack(value.__pydantic_extra__)
-        return {TAG: ["pydantic", self._class(value), state, extra, sorted(value.__pydantic_fields_set__)]}
-
-    def _json_serializable(self, value: Any) -> Any:
-        return {TAG: ["json", self._class(value), self.pack(value.to_json())]}
+def label(value: Any) -> str:
+    """Return a short text for a key or member, whatever it does when it is shown."""
+    try:
+        return f"{value!r:.50}"
+    except Exception:  # noqa: BLE001 - __repr__ of users
+        return f"<{type(value).__name__}>"
 
 
-def _is_pydantic(value: Any) -> bool:
-    # Pydantic is not imported for this: who has a model has imported it.
-    pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and isinstance(value, pydantic.BaseModel)
+def _int(_: Packer, value: int) -> Any:
+    if -_INT64 <= value < _INT64:
+        return value
+    if value.bit_length() > 4 * LONGEST_NUMBER:
+        raise Refusal(f"a number of more than {LONGEST_NUMBER} hexadecimal digits cannot be kept")
+    return {TAG: ["int", hex(value)]}
+
+
+def _float(_: Packer, value: float) -> Any:
+    return value if isfinite(value) else {TAG: ["float", repr(value)]}
+
+
+def _decimal(_: Packer, value: Decimal) -> Any:
+    text = str(value)
+    if len(text) > LONGEST_NUMBER:
+        raise Refusal(f"a number of more than {LONGEST_NUMBER} digits cannot be kept")
+    return {TAG: ["decimal", text]}
+
+
+def _zone(zone: tzinfo | None) -> Any:
+    """None, the seconds of an offset (with its name if it has one), or the key of a zone."""
+    if zone is None:
+        return None
+    if type(zone) is timezone:
+        seconds = zone.utcoffset(None).total_seconds()
+        seconds = int(seconds) if seconds.is_integer() else seconds
+        named = zone.__getinitargs__()[1:]  # type: ignore[attr-defined]
+        return [seconds, *named] if named else seconds
+    key = getattr(zone, "key", None)
+    if type(key) is str and type(zone).__module__.partition(".")[0] == "zoneinfo":
+        return key
+    raise Refusal(f"the time zone {label(zone)} cannot be kept; use datetime.timezone or zoneinfo.ZoneInfo")
+
+
+def _moment(kind: str) -> Callable[[Packer, Any], Any]:
+    def pack(_: Packer, value: Any) -> Any:
+        return {TAG: [kind, value.replace(tzinfo=None).isoformat(), _zone(value.tzinfo), value.fold]}
+
+    return pack
+
+
+def _defaultdict(packer: Packer, value: defaultdict[Any, Any]) -> Any:
+    for name, factory in FACTORIES.items():
+        if value.default_factory is factory:
+            return {TAG: ["defaultdict", name, packer.pairs(value)]}
+    raise Refusal("a defaultdict is kept only if built-in types or nothing make its values; pass dict(...) of it")
 
 
 def _text(kind: str, write: Callable[[Any], str] = str) -> Callable[[Packer, Any], Any]:
@@ -183,44 +256,63 @@ def _text(kind: str, write: Callable[[Any], str] = str) -> Callable[[Packer, Any
 
 
 def _series(kind: str) -> Callable[[Packer, Any], Any]:
-    return lambda packer, value: {TAG: [kind, packer._items(value)]}
+    return lambda packer, value: {TAG: [kind, packer.items(value)]}
+
+
+def _limits(kind: str) -> Callable[[Packer, Any], Any]:
+    return lambda packer, value: {TAG: [kind, *packer.items((value.start, value.stop, value.step))]}
 
 
 _BY_TYPE: dict[type, Callable[[Packer, Any], Any]] = {
-    int: Packer._int,
-    float: Packer._float,
-    list: Packer._list,
-    dict: Packer._dict,
+    type(None): lambda _, value: value,
+    bool: lambda _, value: value,
+    str: lambda _, value: value,
+    int: _int,
+    float: _float,
+    list: Packer.items,
+    dict: Packer.mapping,
     tuple: _series("tuple"),
-    set: _series("set"),
-    frozenset: _series("frozenset"),
-    deque: lambda packer, value: {TAG: ["deque", packer._items(value), value.maxlen]},
-    OrderedDict: lambda packer, value: {TAG: ["odict", packer._pairs(value)]},
-    bytes: Packer._bytes,
-    bytearray: lambda packer, value: {TAG: ["bytearray", packer._bytes(bytes(value))]},
-    datetime: Packer._datetime,
+    set: lambda packer, value: {TAG: ["set", packer.members(value)]},
+    frozenset: lambda packer, value: {TAG: ["frozenset", packer.members(value)]},
+    deque: lambda packer, value: {TAG: ["deque", packer.items(value), value.maxlen]},
+    OrderedDict: lambda packer, value: {TAG: ["odict", packer.pairs(value)]},
+    Counter: lambda packer, value: {TAG: ["counter", packer.pairs(value)]},
+    defaultdict: _defaultdict,
+    bytes: Packer.bytes,
+    bytearray: lambda packer, value: {TAG: ["bytearray", packer.bytes(bytes(value))]},
+    datetime: _moment("datetime"),
     date: _text("date", date.isoformat),
-    time: Packer._time,
+    time: _moment("time"),
     timedelta: lambda _, value: {TAG: ["timedelta", value.days, value.seconds, value.microseconds]},
     UUID: _text("uuid"),
-    Decimal: _text("decimal"),
-    Fraction: _text("fraction"),
-    complex: lambda packer, value: {TAG: ["complex", packer._float(value.real), packer._float(value.imag)]},
-    range: lambda packer, value: {TAG: ["range", *map(packer._int, (value.start, value.stop, value.step))]},
+    Decimal: _decimal,
+    Fraction: lambda packer, value: {TAG: ["fraction", *packer.items((value.numerator, value.denominator))]},
+    complex: lambda packer, value: {TAG: ["complex", *packer.items((value.real, value.imag))]},
+    range: _limits("range"),
+    slice: _limits("slice"),
+    type(Path()): _text("path"),
+    PurePosixPath: _text("posixpath"),
+    PureWindowsPath: _text("windowspath"),
 }
 
-_BY_FAMILY: tuple[tuple[Callable[[Any], bool], Callable[[Packer, Any], Any]], ...] = (
-    (lambda value: isinstance(value, JsonSerializable) and not isinstance(value, type), Packer._json_serializable),
-    (lambda value: isinstance(value, Enum), Packer._enum),
-    (lambda value: isinstance(value, BaseException), Packer._exception),
-    (lambda value: isinstance(value, PurePosixPath | PureWindowsPath), lambda p, v: {TAG: [_path_kind(v), str(v)]}),
-    (lambda value: isinstance(value, tuple) and hasattr(value, "_fields"), Packer._named_tuple),
-    (lambda value: is_dataclass(value) and not isinstance(value, type), Packer._dataclass),
-    (lambda value: isinstance(value, msgspec.Struct), Packer._struct),
-    (lambda value: hasattr(type(value), "__attrs_attrs__"), Packer._attrs),
-    (_is_pydantic, Packer._pydantic),
-)
+
+def escape_surrogates(tree: Any) -> Any:
+    """Return a packed tree in which texts that UTF-8 cannot say (lone surrogates) are kept behind a tag."""
+    kind = type(tree)
+    if kind is str:
+        return tree if _is_utf8(tree) else {TAG: ["text", tree.encode("utf-8", "surrogatepass").hex()]}
+    if kind is list:
+        return [escape_surrogates(item) for item in tree]
+    if kind is not dict:
+        return tree
+    if all(map(_is_utf8, tree)):
+        return {key: escape_surrogates(item) for key, item in tree.items()}
+    return {TAG: ["dict", [[escape_surrogates(key), escape_surrogates(item)] for key, item in tree.items()]]}
 
 
-def _path_kind(path: PurePath) -> str:
-    return {"PurePosixPath": "posixpath", "PureWindowsPath": "windowspath"}.get(type(path).__name__, "path")
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -9,7 +9,7 @@ import msgspec
 from pynenc.errors import SerializationError
 from pynenc.ports.serializer import Serializer
 from pynenc.ports.types import TypeRegistry
-from pynenc.serializers.packing import Packer
+from pynenc.serializers.packing import Packer, Refusal, escape_surrogates, label
 from pynenc.serializers.unpacking import Unpacker
 
 
@@ -26,7 +26,9 @@ class JsonSerializer(Serializer):
         return _encode(self._encoder, Packer(binary=False), value)
 
     def decode(self, data: bytes, types: TypeRegistry) -> Any:
-        return _decode(self._decoder, data, types)
+        tree = _decode(self._decoder, data)
+        # Without a dollar sign, plain or escaped, nothing is tagged.
+        return Unpacker(types).unpack(tree) if b"$" in data or b"\\u" in data else tree
 
 
 class MsgpackSerializer(Serializer):
@@ -36,28 +38,40 @@ class MsgpackSerializer(Serializer):
 
     def __init__(self) -> None:
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder()
+        self._decoder = msgspec.msgpack.Decoder(ext_hook=_refuse_extension)
 
     def encode(self, value: Any) -> bytes:
         return _encode(self._encoder, Packer(binary=True), value)
 
     def decode(self, data: bytes, types: TypeRegistry) -> Any:
-        return _decode(self._decoder, data, types)
+        tree = _decode(self._decoder, data)
+        # A tag is a text of one byte, in the shortest form (a1) or a longer one (… 01).
+        return Unpacker(types).unpack(tree) if b"\xa1$" in data or b"\x01$" in data else tree
+
+
+def _refuse_extension(number: int, _: memoryview) -> Any:
+    raise ValueError(f"extension type {number} is not used here")
 
 
 def _encode(encoder: Any, packer: Packer, value: Any) -> bytes:
     try:
-        data: bytes = encoder.encode(packer.pack(value))
-    except UnicodeEncodeError as error:
-        raise packer.refuse(f"a text with a lone surrogate cannot be kept: {error}") from error
+        tree = packer.pack(value)
+        try:
+            data: bytes = encoder.encode(tree)
+        except UnicodeEncodeError:
+            data = encoder.encode(escape_surrogates(tree))
+    except Refusal as refusal:
+        raise refusal.as_error() from refusal.__cause__
     except RecursionError as error:
-        raise packer.refuse("nested too deeply, or contains itself") from error
+        raise SerializationError("nested too deeply, or contains itself") from error
+    except Exception as error:
+        # Classes of users answer `getattr` as they like.
+        raise SerializationError(f"a value cannot be looked at: {label(error)}") from error
     return data
 
 
-def _decode(decoder: Any, data: bytes, types: TypeRegistry) -> Any:
+def _decode(decoder: Any, data: bytes) -> Any:
     try:
-        tree = decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError, MemoryError) as error:
         raise SerializationError(f"stored bytes cannot be read: {error}") from error
-    return Unpacker(types).unpack(tree)

@@ -6,6 +6,7 @@ import builtins
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any, get_args, get_type_hints
 
 from pynenc import errors
@@ -29,16 +30,15 @@ class KnownTypes(TypeRegistry):
 
     def learn_annotations(self, function: Callable[..., Any]) -> None:
         """Let stored bytes construct what the annotations of `function` mention, down to fields of fields."""
-        self._functions.append(function)
+        with self._lock:
+            self._functions.append(function)
 
     def learn_module(self, module: str) -> None:
-        """Let stored bytes construct the classes that a module defines at its top level."""
+        """Let stored bytes construct the classes a module has at its top level, its own and imported ones."""
         self._modules.add(module)
 
     def resolve(self, name: str) -> type | None:
-        found = self._known.get(name)
-        if found is None:
-            found = _of_python(name)
+        found = self._known.get(name) or _of_python(name)
         if found is None:
             self._catch_up()
             found = self._known.get(name)
@@ -46,50 +46,83 @@ class KnownTypes(TypeRegistry):
 
     def _catch_up(self) -> None:
         with self._lock:
-            functions, self._functions = self._functions, []
-            for function in functions:
-                for cls in _mentioned(function):
-                    self._known.setdefault(name_of(cls), cls)
+            self._functions = [function for function in self._functions if not self._learn_function(function)]
             for module in list(self._modules):
-                for cls in _defined_in(module):
+                for cls in _classes_of(sys.modules.get(module)):
                     self._known.setdefault(name_of(cls), cls)
+
+    def _learn_function(self, function: Callable[..., Any]) -> bool:
+        """Learn what can be had now; return whether that was all (a forward reference may lead nowhere yet)."""
+        mentioned = _Mentioned(function)
+        for cls in mentioned.classes:
+            self._known.setdefault(name_of(cls), cls)
+        return mentioned.complete
 
 
 def _of_python(name: str) -> type | None:
-    """Return a built-in exception or an error of this package."""
-    module, _, attribute = name.partition(":")
-    home = {"builtins": builtins, "pynenc.errors": errors}.get(module)
-    found = getattr(home, attribute, None) if home is not None else None
-    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+    """Return an exception of this package, or an exception, enum or named tuple of Python that is loaded."""
+    module, _, path = name.partition(":")
+    if module == "pynenc.errors":
+        found: Any = getattr(errors, path, None)
+    elif module.partition(".")[0] in sys.stdlib_module_names or module == "builtins":
+        found = vars(sys.modules.get(module, builtins)).get(path)
+    else:
+        return None
+    if not isinstance(found, type) or name_of(found) != name:
+        return None
+    return found if issubclass(found, BaseException | Enum) or hasattr(found, "_fields") else None
 
 
-def _defined_in(module_name: str) -> Iterator[type]:
-    module = sys.modules.get(module_name)
-    for value in list(vars(module).values()) if module else ():
+def _classes_of(owner: Any) -> Iterator[type]:
+    """Yield the classes of a module, and those defined inside them."""
+    for value in list(vars(owner).values()) if owner is not None else ():
         if isinstance(value, type):
-            # Imported classes count as well: a module that imports a class to use it in a task knows it.
             yield value
+            yield from _nested(value)
 
 
-def _mentioned(function: Callable[..., Any]) -> Iterator[type]:
-    seen: set[Any] = set()
-    frontier = list(_hints(function).values())
-    while frontier:
-        hint = frontier.pop()
+def _nested(cls: type) -> Iterator[type]:
+    for value in list(vars(cls).values()):
+        if isinstance(value, type) and value.__qualname__ == f"{cls.__qualname__}.{value.__name__}":
+            yield value
+            yield from _nested(value)
+
+
+class _Mentioned:
+    """The classes that annotations of a function mention, with those their fields mention.
+
+    Attributes:
+        complete: whether every annotation could be resolved.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.classes: list[type] = []
+        self.complete = True
+        self._seen: set[Any] = set()
+        self._frontier = self._hints(function)
+        while self._frontier:
+            self._look_at(self._frontier.pop())
+
+    def _look_at(self, hint: Any) -> None:
         try:
-            if hint in seen:
-                continue
-            seen.add(hint)
+            if hint in self._seen:
+                return
+            self._seen.add(hint)
         except TypeError:
-            continue
-        frontier.extend(get_args(hint))
+            # Such as Literal[...] of something unhashable: mentions no class.
+            return
+        self._frontier.extend(get_args(hint))
+        origin = getattr(hint, "__origin__", None)
+        if origin is not None:
+            self._frontier.append(origin)
         if isinstance(hint, type) and hint.__module__ not in ("builtins", "typing"):
-            yield hint
-            frontier.extend(_hints(hint).values())
+            self.classes.append(hint)
+            self._frontier.extend(self._hints(hint))
 
-
-def _hints(of: Any) -> dict[str, Any]:
-    try:
-        return get_type_hints(of)
-    except Exception:  # noqa: BLE001 - annotations are user code: names that are gone, expressions that raise
-        return {name: hint for name, hint in getattr(of, "__annotations__", {}).items() if not isinstance(hint, str)}
+    def _hints(self, of: Any) -> list[Any]:
+        try:
+            return list(get_type_hints(of).values())
+        except Exception:  # noqa: BLE001 - annotations are user code: names that are gone, expressions that raise
+            self.complete = False
+            own = getattr(of, "__annotations__", {})
+            return [hint for hint in own.values() if not isinstance(hint, str)]

@@ -14,13 +14,15 @@ from __future__ import annotations
 from msgspec import Struct
 
 from pynenc.errors import MalformedMessage, UnknownVersion
+from pynenc.wire.constants import (
+    ENVELOPE_KEY_BYTES,
+    ENVELOPE_LONGEST_CODEC,
+    ENVELOPE_REFERENCE,
+    ENVELOPE_SIZE_BYTES,
+    ENVELOPE_ENVELOPE_VERSION,
+)
 
-VERSION = 1
-_REFERENCE = 0x01
 _HEADER = 3
-_LONGEST_CODEC = 32
-_KEY_BYTES = 32
-_SIZE_BYTES = 8
 
 
 class Envelope(Struct, frozen=True):
@@ -39,9 +41,9 @@ def seal(codec: str, data: bytes) -> bytes:
 
 def seal_reference(codec: str, key: bytes, size: int) -> bytes:
     """Return a pointer to `size` bytes, written by `codec`, in the client data store under `key` (32 bytes)."""
-    if len(key) != _KEY_BYTES:
-        raise ValueError(f"a key of the client data store has {_KEY_BYTES} bytes, not {len(key)}")
-    return _header(codec, _REFERENCE) + key + size.to_bytes(_SIZE_BYTES, "big")
+    if len(key) != ENVELOPE_KEY_BYTES:
+        raise ValueError(f"a key of the client data store has {ENVELOPE_KEY_BYTES} bytes, not {len(key)}")
+    return _header(codec, ENVELOPE_REFERENCE) + key + size.to_bytes(ENVELOPE_SIZE_BYTES, "big")
 
 
 def open_envelope(sealed: bytes) -> Envelope:
@@ -54,25 +56,25 @@ def open_envelope(sealed: bytes) -> Envelope:
     if len(sealed) < _HEADER:
         raise MalformedMessage(f"{len(sealed)} bytes are too few for an envelope")
     version, flags, length = sealed[0], sealed[1], sealed[2]
-    if version != VERSION:
-        raise UnknownVersion(f"an envelope of version {version}; this release knows version {VERSION}")
+    if version != ENVELOPE_VERSION:
+        raise UnknownVersion(f"an envelope of version {version}; this release knows version {ENVELOPE_VERSION}")
     begin = _HEADER + length
-    if flags & ~_REFERENCE or not 0 < length <= _LONGEST_CODEC or begin > len(sealed):
+    if flags & ~ENVELOPE_REFERENCE or not 0 < length <= ENVELOPE_LONGEST_CODEC or begin > len(sealed):
         raise MalformedMessage("a damaged envelope: impossible flags or name of the codec")
     try:
         codec = sealed[_HEADER:begin].decode("ascii")
     except UnicodeDecodeError as error:
         raise MalformedMessage("a damaged envelope: the name of its codec is not ASCII") from error
     body = sealed[begin:]
-    if not flags & _REFERENCE:
+    if not flags & ENVELOPE_REFERENCE:
         return Envelope(codec, body, None, len(body))
-    if len(body) != _KEY_BYTES + _SIZE_BYTES:
+    if len(body) != ENVELOPE_KEY_BYTES + ENVELOPE_SIZE_BYTES:
         raise MalformedMessage(f"a damaged envelope: a reference of {len(body)} bytes")
-    return Envelope(codec, None, body[:_KEY_BYTES], int.from_bytes(body[_KEY_BYTES:], "big"))
+    return Envelope(codec, None, body[:ENVELOPE_KEY_BYTES], int.from_bytes(body[ENVELOPE_KEY_BYTES:], "big"))
 
 
 def _header(codec: str, flags: int) -> bytes:
     name = codec.encode("ascii")
-    if not 0 < len(name) <= _LONGEST_CODEC:
-        raise ValueError(f"the name of a codec has 1 to {_LONGEST_CODEC} characters: {codec!r}")
-    return bytes((VERSION, flags, len(name))) + name
+    if not 0 < len(name) <= ENVELOPE_LONGEST_CODEC:
+        raise ValueError(f"the name of a codec has 1 to {ENVELOPE_LONGEST_CODEC} characters: {codec!r}")
+    return bytes((ENVELOPE_VERSION, flags, len(name))) + name

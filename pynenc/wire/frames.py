@@ -8,7 +8,6 @@ Decoding does no I/O: `FrameDecoder.feed` takes bytes as they come.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from struct import Struct as Layout
 from typing import Any
 
@@ -18,35 +17,12 @@ from msgspec import Struct
 from pynenc.errors import MalformedMessage, ProtocolError
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import Claim, Completion, Outcome
+from pynenc.wire.constants import MAX_FRAME as MAX_FRAME
+from pynenc.wire.constants import OPTIONAL_FRAME
+from pynenc.wire.constants import PROTOCOL as PROTOCOL
+from pynenc.wire.constants import FrameType as FrameType
 
-PROTOCOL = (1, 0)
-MAX_FRAME = 64 * 1024 * 1024
 _HEAD = Layout(">IBI")
-_OPTIONAL = 0x80
-
-
-class FrameType(IntEnum):
-    HELLO = 1
-    WELCOME = 2
-    CREDIT = 3
-    RUN = 4
-    STARTED = 5
-    DONE = 6
-    SUSPEND = 7
-    RESUME = 8
-    CALL = 9
-    REPLY = 10
-    CANCEL = 11
-    BEAT = 12
-    LOG = 13
-    DRAIN = 14
-    RECYCLE = 15
-    BYE = 16
-    PROGRESS = 17
-    ABANDON = 18
-    RETURNED = 19
-    OBSERVE = 20
-    METRIC = 0x81
 
 
 class Hello(Struct, frozen=True, array_like=True):
@@ -169,7 +145,7 @@ class Abandon(Struct, frozen=True, array_like=True):
 
 
 class Drain(Struct, frozen=True, array_like=True):
-    """Runner to worker: give back what has not started."""
+    """Runner to worker: give back what has not started. Worker to runner: all of it was given back."""
 
 
 class Bye(Struct, frozen=True, array_like=True):
@@ -272,7 +248,7 @@ class FrameDecoder:
 def _decode(kind: int, seq: int, body: bytes) -> Frame | None:
     decoder = _decoders.get(kind)
     if decoder is None:
-        if kind & _OPTIONAL:
+        if kind & OPTIONAL_FRAME:
             return None
         raise ProtocolError(f"a frame of unknown type {kind}")
     try:
