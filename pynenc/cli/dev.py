@@ -2,120 +2,102 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pynenc.cli.context import State, plain_table, with_state
+from pynenc.cli.context import State, print_json, with_state
+from pynenc.cli.queues import COLUMNS, queue_rows
+from pynenc.cli.reloading import Child, changes, ending_signals
+from pynenc.cli.tables import cell, plain_table, screen
+from pynenc.cli.views import summary
 from pynenc.io import run
 from pynenc.model.records import ListFilter
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
 
-_REFRESH_S = 1.0
 _RECENT = 10
+_LOG_LINES = 8
+_RECENT_COLUMNS = ("invocation_id", "task_id", "queue", "status", "attempt", "ended_at")
 
 
 @click.command()
 @click.option("--runner", "kind", default="thread", show_default=True, help="thread, process, async, or a class name.")
-@click.option("--rounds", type=int, hidden=True, help="Stop after so many refreshes.")
+@click.option("--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True, help="Seconds per look.")
 @with_state
-def dev(state: State, kind: str, rounds: int | None) -> None:
-    """Run a runner that starts anew when code changes, and show what happens."""
-    from pynenc.cli.reloading import changes
+def dev(state: State, kind: str, interval: float) -> None:
+    """Run a runner that starts anew when code changes, and show queues, recent invocations and its log.
 
+    With --json, one document a line whenever something changed.
+    """
     app = state.app()
     stop = threading.Event()
-    command = [sys.executable, "-m", "pynenc", *_app_option(state), "runner", "start", "--runner", kind]
-    runner = Restarted(command)
-
-    def follow_changes() -> None:
-        for _ in changes(Path.cwd(), stop):
-            runner.restart()
-
-    threading.Thread(target=follow_changes, name="reload", daemon=True).start()
-    try:
-        _show(app, stop, rounds)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        stop.set()
-        runner.stop()
+    location = ["--app", state.app_location] if state.app_location else []
+    child = Child([*location, "runner", "start", "--runner", kind], quiet=True)
+    log: deque[str] = deque(maxlen=_LOG_LINES)
+    _in_background("reload", lambda: _follow_changes(child, log, stop))
+    with ending_signals(stop, child):
+        try:
+            _show(app, log, _rounds(stop, interval), as_json=state.as_json)
+        finally:
+            stop.set()
+            child.stop()
 
 
-class Restarted:
-    """A child process that can be replaced."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = command
-        self._lock = threading.Lock()
-        self._child = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-
-    def restart(self) -> None:
-        with self._lock:
-            self._end()
-            self._child = self._start()
-
-    def stop(self) -> None:
-        with self._lock:
-            self._end()
-
-    def _end(self) -> None:
-        self._child.terminate()
-        self._child.wait()
+def picture(app: Pynenc) -> dict[str, Any]:
+    """Return what there is to see: the queues and the most recent invocations."""
+    recent = run(app.backend.state_backend.listing(ListFilter(limit=_RECENT)))
+    return {"app_id": app.app_id, "queues": queue_rows(app), "recent": [summary(each) for each in recent]}
 
 
-def _app_option(state: State) -> list[str]:
-    return ["--app", state.app_location] if state.app_location else []
-
-
-def _show(app: Pynenc, stop: threading.Event, rounds: int | None) -> None:
-    """Refresh the picture until somebody stops it: through rich where it is installed, else one table a change."""
-    try:
-        from rich.live import Live
-        from rich.text import Text
-    except ImportError:
-        _show_plainly(app, stop, rounds)
-        return
-    with Live(Text(picture(app)), auto_refresh=False) as live:
-        for _ in _rounds(stop, rounds):
-            live.update(Text(picture(app)), refresh=True)
-
-
-def _show_plainly(app: Pynenc, stop: threading.Event, rounds: int | None) -> None:
-    told = ""
-    for _ in _rounds(stop, rounds):
-        text = picture(app)
-        if text != told:
-            told = text
-            click.echo(text)
-
-
-def _rounds(stop: threading.Event, most: int | None) -> Any:
-    number = 0
-    while (most is None or number < most) and not stop.wait(_REFRESH_S if number else 0):
-        number += 1
-        yield number
-
-
-def picture(app: Pynenc) -> str:
-    """Return queues and recent invocations as text."""
-    from pynenc.cli.invocations import summary
-
-    queues = [
-        [each.queue, str(each.ready), str(each.delayed), str(each.running), str(each.suspended), str(each.listeners)]
-        for each in run(app.control.queue_stats())
+def as_text(seen: dict[str, Any], log: list[str]) -> str:
+    """Return a picture for people."""
+    parts = [
+        _table(f"app {seen['app_id']}", COLUMNS, seen["queues"]),
+        _table("recent", _RECENT_COLUMNS, seen["recent"]),
     ]
-    recent = [summary(each) for each in run(app.backend.state_backend.listing(ListFilter(limit=_RECENT)))]
-    rows = [[row["invocation_id"], row["task_id"], str(row["status"]), str(row["attempt"])] for row in recent]
-    top = plain_table(f"app {app.app_id}", ["queue", "ready", "delayed", "running", "waiting", "runners"], queues)
-    return f"{top}\n\n{plain_table('recent', ['invocation', 'task', 'status', 'attempt'], rows)}"
+    return "\n\n".join([*parts, "\n".join(log)] if log else parts)
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    return plain_table(title, columns, [[cell(row[name]) for name in columns] for row in rows])
+
+
+def _show(app: Pynenc, log: deque[str], rounds: Iterator[None], *, as_json: bool) -> None:
+    told: dict[str, Any] | None = None
+    with screen() as show:
+        for _ in rounds:
+            seen = picture(app)
+            if not as_json:
+                show(as_text(seen, list(log)))
+            elif seen != told:
+                told = seen
+                print_json(seen, lines=True)
+
+
+def _rounds(stop: threading.Event, interval_s: float) -> Iterator[None]:
+    while not stop.is_set():
+        yield
+        stop.wait(interval_s)
+
+
+def _follow_changes(child: Child, log: deque[str], stop: threading.Event) -> None:
+    _in_background("log", lambda: _read_log(child, log))
+    for changed in changes(Path.cwd(), stop):
+        child.restart()
+        log.append(f"{changed} changed: started anew")
+        _in_background("log", lambda: _read_log(child, log))
+
+
+def _read_log(child: Child, log: deque[str]) -> None:
+    for line in child.log or ():
+        log.append(cell(line.decode(errors="replace").rstrip()))
+
+
+def _in_background(name: str, work: Any) -> None:
+    threading.Thread(target=work, name=name, daemon=True).start()

@@ -13,7 +13,6 @@ from pynenc.cli.context import State, pass_json
 from pynenc.errors import (
     ConfigurationError,
     InvocationNotFound,
-    NotYetAvailable,
     PynencError,
     StoreError,
     TaskNotFound,
@@ -22,7 +21,8 @@ from pynenc.errors import (
 EXIT_CODES = """\b
 Exit codes:
   0  done
-  1  done, with findings or failures (doctor, run, show of an unknown state)
+  1  done, with findings or failures (doctor, run, tail, cancel and retry of
+     what cannot be cancelled or retried)
   2  wrong usage or configuration
   3  the store cannot be reached or refuses
   4  no such invocation or task"""
@@ -70,39 +70,37 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and debug messages.")
 @pass_json
 @click.version_option(__version__, prog_name="pynenc")
-@click.pass_context
-def cli(ctx: click.Context, app_location: str | None, verbose: bool, as_json: bool) -> None:
+@click.pass_obj
+def cli(state: State, app_location: str | None, verbose: bool, as_json: bool) -> None:
     """Task management for distributed orchestration."""
-    ctx.obj = State(app_location=app_location, verbose=verbose, as_json=as_json)
+    state.app_location = app_location
+    state.verbose = verbose
+    state.as_json = as_json
 
 
 def run_command_line(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; errors of this package are one clear line each."""
+    state = State()
     try:
-        code: Any = cli.main(arguments, prog_name="pynenc", standalone_mode=False)
+        code: Any = cli.main(arguments, prog_name="pynenc", standalone_mode=False, obj=state)
     except click.exceptions.Abort:
         click.echo("aborted", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (PynencError, ValueError) as error:
-        if _wants_traceback():
-            raise
-        click.echo(f"error: {error}", err=True)
+    except PynencError as error:
+        _tell(error, verbose=state.verbose)
         sys.exit(exit_code(error))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def exit_code(error: Exception) -> int:
+def exit_code(error: PynencError) -> int:
     """Return the documented exit code of an error."""
     match error:
         case InvocationNotFound() | TaskNotFound():
             return 4
-        case ConfigurationError() | NotYetAvailable() | ValueError():
+        case ConfigurationError():
             return 2
         case StoreError():
             return 3
@@ -110,5 +108,10 @@ def exit_code(error: Exception) -> int:
             return 1
 
 
-def _wants_traceback() -> bool:
-    return "-v" in sys.argv or "--verbose" in sys.argv
+def _tell(error: PynencError, *, verbose: bool) -> None:
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    else:
+        click.echo(f"error: {error}", err=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.io import run
-from pynenc.model.ids import InvocationId
 from pynenc.model.records import ListFilter
 from pynenc.model.status import InvocationStatus
 
@@ -22,7 +21,9 @@ _PAGE = 1_000
 
 @click.command()
 @click.option("--final-only", is_flag=True, help="Only invocations that have ended.")
-@click.option("--older-than", type=float, metavar="HOURS", help="Only those that ended so long ago.")
+@click.option(
+    "--older-than", type=click.FloatRange(0), metavar="HOURS", help="Only those that ended so long ago or longer."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_state
 def purge(state: State, final_only: bool, older_than: float | None, yes: bool) -> None:
@@ -33,28 +34,26 @@ def purge(state: State, final_only: bool, older_than: float | None, yes: bool) -
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"this forgets {what} of app {app.app_id!r}: add --yes")
-        click.confirm(f"Forget {what} of app {app.app_id!r}?", abort=True)
-    number = _purge_final(app, older_than) if final_only else app.purge()
+        click.confirm(f"Forget {what} of app {app.app_id!r}?", abort=True, err=True)
+    number = _purge_final(app, older_than or 0.0) if final_only else app.purge()
     if state.as_json:
         print_json({"purged": number})
     else:
         click.echo(f"{number} invocations forgotten")
 
 
-def _purge_final(app: Pynenc, older_than_h: float | None) -> int:
-    latest_us = None
-    if older_than_h is not None:
-        latest_us = int((datetime.now(UTC) - timedelta(hours=older_than_h)).timestamp() * 1_000_000)
+def _purge_final(app: Pynenc, older_than_h: float) -> int:
+    latest_us = int((time.time() - older_than_h * 3_600) * 1_000_000)
     final = tuple(status for status in InvocationStatus if status.is_final())
     purged, before = 0, None
     while True:
         page = run(app.backend.state_backend.listing(ListFilter(statuses=final, before=before, limit=_PAGE)))
-        ids: list[InvocationId] = [
+        old = [
             each.call.invocation_id
             for each in page
-            if each.outcome is not None and (latest_us is None or each.outcome.ended_at_us <= latest_us)
+            if each.outcome is not None and each.outcome.ended_at_us <= latest_us
         ]
-        purged += run(app.backend.state_backend.purge(ids))
+        purged += run(app.backend.state_backend.purge(old))
         if len(page) < _PAGE:
             return purged
         before = page[-1].call.invocation_id

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pynenc.cli.context import State, print_json, print_table, with_state
+from pynenc.cli.context import State, print_json, with_state
+from pynenc.cli.tables import print_table
 from pynenc.io import run
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
+
+COLUMNS = ("queue", "ready", "delayed", "running", "waiting", "oldest_ready_s", "paused", "runners")
 
 
 @click.command()
 @with_state
 def queues(state: State) -> None:
     """Show depth and age of every queue, and who serves it."""
-    rows = [
+    rows = queue_rows(state.app())
+    if state.as_json:
+        print_json(rows)
+    else:
+        print_table("queues", COLUMNS, [list(row.values()) for row in rows])
+
+
+def queue_rows(app: Pynenc) -> list[dict[str, Any]]:
+    """Return what is known of every queue, under the names of `COLUMNS`."""
+    return [
         {
             "queue": each.queue,
             "ready": each.ready,
             "delayed": each.delayed,
             "running": each.running,
             "waiting": each.suspended,
-            "oldest_ready_s": _age(each.oldest_ready_at_us),
+            "oldest_ready_s": _age_s(each.oldest_ready_at_us),
             "paused": each.paused,
             "runners": each.listeners,
         }
-        for each in run(state.app().control.queue_stats())
+        for each in run(app.control.queue_stats())
     ]
-    if state.as_json:
-        print_json(rows)
-        return
-    columns = ["queue", "ready", "delayed", "running", "waiting", "oldest_ready_s", "paused", "runners"]
-    print_table(f"{len(rows)} queues", columns, [list(row.values()) for row in rows])
 
 
-def _age(at_us: int | None) -> float | None:
-    if at_us is None:
-        return None
-    return round(datetime.now(UTC).timestamp() - at_us / 1_000_000, 1)
+def _age_s(at_us: int | None) -> float | None:
+    return None if at_us is None else max(0.0, round(time.time() - at_us / 1_000_000, 1))
 
 
 @click.command()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from pynenc.cli.context import State, with_state
+from pynenc.cli.context import State, print_json, with_state
+from pynenc.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -25,18 +28,24 @@ def runner() -> None:
 
 
 @runner.command()
-@click.option("--runner", "kind", default="process", show_default=True, help="thread, process, async, or a class name.")
-@click.option("--concurrency", type=click.IntRange(1), help="Bodies at once (threads or coroutines).")
-@click.option("--processes", type=click.IntRange(1), help="Worker processes.")
-@click.option("--queues", help="Queues to serve, separated by commas; all by default.")
-@click.option("--reload", "reloads", is_flag=True, help="Start anew when a Python file changes.")
 @click.option(
-    "--drain-timeout", type=float, default=30.0, show_default=True, help="Seconds for bodies to end on SIGTERM."
+    "--runner", "kind", help="thread, process, async, or a class name.  [default: the app's runner_cls, else process]"
+)
+@click.option("--concurrency", type=click.IntRange(1), help="Bodies at once.")
+@click.option("--processes", type=click.IntRange(1), help="Worker processes of a process runner.")
+@click.option("--queues", help="Queues to serve, separated by commas; all by default.")
+@click.option("--reload", "reloads", is_flag=True, help="Start anew when a Python file below this folder changes.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds for bodies to end on SIGTERM.",
 )
 @with_state
 def start(
     state: State,
-    kind: str,
+    kind: str | None,
     concurrency: int | None,
     processes: int | None,
     queues: str | None,
@@ -52,25 +61,81 @@ def start(
 
         sys.exit(run_with_reload([argument for argument in sys.argv[1:] if argument != "--reload"]))
     app = state.app()
-    configure_runner(app, kind, concurrency=concurrency, processes=processes, queues=queues)
-    from pynenc.logs.setup import configure_logging
-
-    configure_logging(app.conf)
+    _refuse_private_store(app)
+    choose_runner(app, kind)
+    size_runner(app, concurrency=concurrency, processes=processes)
+    if queues is not None:
+        app.conf.queues = _names(queues)
+    _configure_logging(app, verbose=state.verbose)
+    _announce(state, app)
     app.runner.run(drain_timeout=drain_timeout)
 
 
-def configure_runner(
-    app: Pynenc, kind: str, *, concurrency: int | None, processes: int | None, queues: str | None
-) -> None:
-    """Set what the options of the command line say on the app."""
-    app.conf.runner_cls = KINDS.get(kind, kind)
-    if concurrency is not None:
-        app.conf.concurrency = concurrency
-        app.conf.max_threads = concurrency
-    if processes is not None:
-        app.conf.num_processes = processes
-    if queues is not None:
-        app.conf.queues = tuple(name.strip() for name in queues.split(",") if name.strip())
+def choose_runner(app: Pynenc, kind: str | None) -> None:
+    """Let the app run with the runner named; without a name with the one it is configured for, else processes."""
+    if kind is None and app.conf.origin("runner_cls") != "default":
+        return
+    from pynenc.runners.runner import runner_class
+
+    app.conf.runner_cls = KINDS.get(kind or "process", kind)
+    app.runner = runner_class(app.conf.runner_cls)(app)
+
+
+def size_runner(app: Pynenc, *, concurrency: int | None, processes: int | None) -> None:
+    """Set how many bodies run at once, in the terms of the runner chosen."""
+    from pynenc.runners.runner import ProcessRunner
+
+    in_processes = isinstance(app.runner, ProcessRunner)
+    if processes is not None and not in_processes:
+        raise click.UsageError(f"--processes is for process runners; {type(app.runner).__name__} has --concurrency")
+    if processes is not None and concurrency is not None:
+        raise click.UsageError("a worker process runs one body at a time: give --processes or --concurrency, not both")
+    most = processes or concurrency
+    if most is None:
+        return
+    if in_processes:
+        app.conf.num_processes = most
+    else:
+        app.conf.concurrency = most
+        app.conf.max_threads = most
+
+
+def _names(queues: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in queues.split(",") if name.strip())
+    if not names:
+        raise click.UsageError("--queues names no queue; leave it out to serve all of them")
+    return names
+
+
+def _refuse_private_store(app: Pynenc) -> None:
+    if not app.backend.capabilities.across_processes:
+        raise ConfigurationError(
+            f"the store {app.backend.url} is private to each process: nothing could reach this runner; "
+            "use a sqlite:/// store, or app.running() inside the program"
+        )
+
+
+def _configure_logging(app: Pynenc, *, verbose: bool) -> None:
+    from pynenc.logs.setup import configure_logging
+
+    if verbose:
+        app.conf.logging_level = "debug"
+    configure_logging(app.conf)
+
+
+def _announce(state: State, app: Pynenc) -> None:
+    """Say what starts. How many slots it has the runner itself logs, once it has made them."""
+    facts = {
+        "app_id": app.app_id,
+        "runner": f"{type(app.runner).__name__}@{socket.gethostname()}:{os.getpid()}",
+        "queues": list(app.conf.queues),
+        "store": app.backend.url,
+    }
+    if state.as_json:
+        print_json(facts, lines=True)
+    else:
+        queues = ", ".join(app.conf.queues) or "all queues"
+        click.echo(f"{facts['runner']} runs app {app.app_id} on {app.backend.url}, serves {queues}")
 
 
 @runner.command("show_config")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import click
 
-from pynenc.cli.context import State, print_json, print_table, with_state
+from pynenc.cli.context import State, print_json, with_state
+from pynenc.cli.tables import print_table
 
 
 @click.command()

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pynenc.core.history import public_status
-from pynenc.core.progress import read_progress
+from pynenc.cli.views import progress_of, status_of
+from pynenc.core.waiting import wait_each
 from pynenc.errors import InvocationNotFound
 from pynenc.io import run
 from pynenc.model.ids import InvocationId, id_text
@@ -21,8 +21,6 @@ _RECENT = 200
 
 def follow_one(app: Pynenc, invocation_id: InvocationId, interval_s: float) -> Iterator[dict[str, Any]]:
     """Yield each change of status or progress until the end. The end is pushed; what lies between is looked at."""
-    from pynenc.core.waiting import wait_each
-
     told = None
     while True:
         snapshot = run(app.backend.state_backend.snapshots([invocation_id]))[0]
@@ -44,22 +42,19 @@ def follow_all(app: Pynenc, interval_s: float) -> Iterator[dict[str, Any]]:
     while True:
         page = run(app.backend.state_backend.listing(ListFilter(limit=_RECENT)))
         current = {event["invocation_id"]: event for event in map(_event, reversed(page))}
-        for key, event in current.items():
-            if told.get(key) != event:
-                yield event
+        yield from (event for key, event in current.items() if told.get(key) != event)
         told = current
         time.sleep(interval_s)
 
 
 def _event(snapshot: Snapshot) -> dict[str, Any]:
-    outcome, control = snapshot.outcome, snapshot.control
-    progress = read_progress(snapshot.progress)
-    status = outcome.status if outcome else public_status(control) if control else None
+    progress = progress_of(snapshot)
+    fraction = progress["fraction"] if progress else None
     return {
         "invocation_id": id_text(snapshot.call.invocation_id),
         "task_id": snapshot.call.task_id,
-        "status": status.value if status else "unknown",
-        "progress": f"{progress.fraction:.0%}" if progress and progress.fraction is not None else None,
-        "message": progress.message if progress else None,
-        "reason": outcome.reason if outcome else None,
+        "status": status_of(snapshot),
+        "progress": None if fraction is None else f"{fraction:.0%}",
+        "message": progress["message"] if progress else None,
+        "reason": snapshot.outcome.reason if snapshot.outcome else None,
     }
