@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -142,6 +143,33 @@ def _claim_time(backend: Backend, claims: int) -> float:
         run(orchestrator.exchange(Exchange(session=session, completions=back)))
     run(orchestrator.close_session(session))
     return 1e6 * statistics.median(times)
+
+
+def bare_transactions(number: int = 300) -> tuple[float, float]:
+    """Return microseconds of a transaction that inserts one row through `sqlite3` alone: in a row, and 5 ms apart.
+
+    What a processor that just woke costs everything it does; to be seen beside the latencies.
+    """
+
+    def median(pause_s: float) -> float:
+        times = []
+        for _ in range(number):
+            time.sleep(pause_s)
+            begin = time.perf_counter()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT INTO t VALUES (?, ?)", (os.urandom(16), b"x" * 50))
+            connection.execute("COMMIT")
+            times.append(time.perf_counter() - begin)
+        return 1e6 * statistics.median(times)
+
+    with tempfile.TemporaryDirectory(prefix="pynenc-bench-") as folder:
+        connection = sqlite3.connect(f"{folder}/bare.db", isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("CREATE TABLE t (id BLOB PRIMARY KEY, payload BLOB) WITHOUT ROWID")
+        found = median(0.0), median(0.005)
+        connection.close()
+    return found
 
 
 def worker_start_seconds() -> float:
