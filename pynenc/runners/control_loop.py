@@ -25,6 +25,7 @@ over real stores and in a simulator.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from random import Random
 
@@ -107,6 +108,8 @@ class ControlLoop:
         self._config = config
         self._clock = clock
         self._info = session_info
+        self.opened = threading.Event()
+        """Set once the first session is open."""
         self._session: SessionId | None = None
         self._table = RunTable()
         self._settler = Settler(most=config.max_settle)
@@ -233,6 +236,7 @@ class ControlLoop:
             try:
                 lease_us = int(self._config.lease_s * 1e6)
                 self._session = yield from self._orchestrator.open_session(self._info, lease_us=lease_us)
+                self.opened.set()
             except StoreUnavailable as error:
                 yield from self._retry_opening(error)
             except StoreError as error:

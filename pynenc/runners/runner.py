@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _DEFAULT_COROUTINES = 100
 _KILL_JOIN_S = 10.0
+_OPENING_S = 5.0
 
 
 class RunnerHost(Protocol):
@@ -87,11 +88,20 @@ class Runner:
             self._release()
 
     def start(self) -> None:
-        """Run in a thread of its own; returns when the runner may be used, raises what kept it from starting."""
+        """Run in a thread of its own; return when its session is open, or soon if the store does not answer.
+
+        Raises:
+            RunnerError: it runs already.
+            StoreError: the store refuses for a reason that waiting does not mend.
+        """
         loop = self._prepare()
         self._failure = None
         self._thread = threading.Thread(target=self._run_in_thread, args=(loop,), name="pynenc-runner", daemon=True)
         self._thread.start()
+        loop.opened.wait(_OPENING_S)
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _run_in_thread(self, loop: ControlLoop) -> None:
         try:
@@ -101,6 +111,7 @@ class Runner:
             self._failure = error
         finally:
             self._release()
+            loop.opened.set()
 
     def drain(self, timeout: float = 30.0) -> None:
         """Stop claiming, give bodies `timeout` seconds to end, hand back the rest; return when all is done.

@@ -1,0 +1,91 @@
+"""The app of the tests of worker processes: importable by them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pynenc import Pynenc
+
+app = Pynenc(app_id="processes")
+
+
+@app.task
+def echo(value: int) -> int:
+    return value
+
+
+@app.task
+def pid() -> int:
+    return os.getpid()
+
+
+@app.task
+def announce_and_wait_for(announced: str, awaited: str) -> int:
+    """Write its process id to one file, end when the other exists."""
+    part = Path(announced + ".part")
+    part.write_text(str(os.getpid()))
+    part.rename(announced)
+    while not Path(awaited).exists():
+        time.sleep(0.005)
+    return os.getpid()
+
+
+@app.task
+def leave_once(marker: str) -> str:
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os._exit(3)
+    return "second run"
+
+
+@app.task
+def waits_for_a_leaver(marker: str) -> str:
+    return leave_once(marker).result + ", seen"
+
+
+@app.task
+def fork_and_return_twice() -> str:
+    return "child" if os.fork() == 0 else "parent"
+
+
+@app.task
+def leave_a_child_and_die_once(marker: str) -> str:
+    """Die while a child that inherited everything lives on."""
+    if Path(marker).exists():
+        return "second run"
+    child = os.fork()
+    if child == 0:
+        time.sleep(30)
+        os._exit(0)
+    Path(marker).write_text(str(child))
+    os._exit(1)
+
+
+@app.task
+def submit_in_a_child() -> int:
+    """Submit from a process that a body forked; return its exit code."""
+    child = os.fork()
+    if child == 0:
+        echo(7)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+@app.task
+def open_descriptors_of_a_program() -> list[str]:
+    listing = subprocess.run(
+        [sys.executable, "-c", "import os; print(*(os.readlink(f'/proc/self/fd/{n}') for n in (3, 4, 5, 6) "
+         "if os.path.exists(f'/proc/self/fd/{n}')), sep='\\n')"],
+        capture_output=True, text=True, check=True, close_fds=False,
+    )  # fmt: skip
+    return [line for line in listing.stdout.splitlines() if line.startswith(("socket", "/memfd"))]
+
+
+@app.task(timeout=0.2)
+def sleep_in_c(seconds: float) -> str:
+    time.sleep(seconds)
+    return "done"

@@ -1,0 +1,77 @@
+"""Exceptions from outside reach a body, and nothing but a body."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pynenc.runners.interruption import CancelRequested, Interruptible, TimeIsUp
+
+WAIT_S = 30.0
+
+
+def test_a_body_is_interrupted() -> None:
+    body = Interruptible()
+    ready, caught = threading.Event(), threading.Event()
+
+    def spin() -> None:
+        try:
+            body.open()
+            ready.set()
+            while not caught.is_set():
+                pass
+        except TimeIsUp:
+            caught.set()
+        finally:
+            body.shut()
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    assert ready.wait(WAIT_S)
+    body.interrupt(TimeIsUp)
+
+    assert caught.wait(WAIT_S)
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+
+
+def test_one_that_comes_before_the_body_is_raised_when_it_opens() -> None:
+    body = Interruptible()
+    body.interrupt(CancelRequested)
+
+    with pytest.raises(CancelRequested):
+        body.open()
+
+    assert body.shut() is None
+
+
+def test_one_that_comes_after_the_body_reaches_nobody() -> None:
+    body = Interruptible()
+    body.open()
+    body.shut()
+
+    body.interrupt(TimeIsUp)
+    steps = sum(1 for _ in range(10_000))
+
+    assert steps == 10_000
+    assert body.shut() is TimeIsUp
+
+
+def test_one_that_was_not_raised_yet_is_taken_back_when_the_body_ends() -> None:
+    body = Interruptible()
+    survived = 0
+
+    for _ in range(200):
+        try:
+            body.open()
+            interrupter = threading.Thread(target=body.interrupt, args=(TimeIsUp,))
+            interrupter.start()
+            interrupter.join()
+        except TimeIsUp:
+            pass
+        finally:
+            body.shut()
+        survived += 1
+
+    assert survived == 200
