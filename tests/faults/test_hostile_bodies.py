@@ -63,15 +63,17 @@ def test_a_body_may_close_the_standard_streams() -> None:
     assert hostile_app.close_standard_streams().get(timeout=WAIT_S) == "closed"
 
 
-def test_a_base_exception_is_a_failure() -> None:
-    with pytest.raises(hostile_app.NotAnException, match="through everything"):
+def test_a_base_exception_is_a_failure_that_does_not_end_the_caller() -> None:
+    with pytest.raises(TaskFailed, match="through everything") as caught:
         hostile_app.raise_base().get(timeout=WAIT_S)
+
+    assert caught.value.remote_type.endswith("NotAnException")
 
 
 def test_sys_exit_is_a_failure_and_ends_nothing() -> None:
     invocation = hostile_app.raise_exit()
 
-    with pytest.raises((SystemExit, TaskFailed)):
+    with pytest.raises(TaskFailed, match="SystemExit"):
         invocation.get(timeout=WAIT_S)
 
     assert invocation.status.value == "failed"
