@@ -220,6 +220,8 @@ class Suspend(Struct, frozen=True, kw_only=True, tag="suspend", omit_defaults=Tr
     """So many of `waits` must be final before it goes on; 0 means all of them."""
     timeout_us: int | None = None
     """It goes on after this time in any case."""
+    ran_us: int = 0
+    worker: int = 0
 
 
 Completion: TypeAlias = Success | Failure | Retry | Release | Crash | Cancelled | Suspend

@@ -218,7 +218,13 @@ class ThreadBody(Body):
             raise missed
         claim = self.claim
         suspend = Suspend(
-            invocation_id=claim.invocation_id, epoch=claim.epoch, waits=tuple(waits), need=need, timeout_us=timeout_us
+            invocation_id=claim.invocation_id,
+            epoch=claim.epoch,
+            waits=tuple(waits),
+            need=need,
+            timeout_us=timeout_us,
+            ran_us=int((self._host.clock() - self.began_s) * 1e6),
+            worker=self.worker,
         )
         parking = self._parking = Parking()
         if not self.abandoned:

@@ -520,6 +520,8 @@ class ProcessExecutor(Executor):
                 waits=frame.waits,
                 need=frame.need,
                 timeout_us=frame.timeout_us,
+                ran_us=0 if run.began_s is None else int((self._clock() - run.began_s) * 1e6),
+                worker=worker.pid,
             )
             self._events.append(WaitWanted(wish))
         self._note_begin(worker)

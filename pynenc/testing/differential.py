@@ -361,7 +361,7 @@ class Player:
             return Cancelled(**common, detail="of its own", **ran)
         timeout_us = (None, None, _SECOND_US)[command.a % 3]
         waits = self._some_ids(command.b, most=4)
-        return Suspend(**common, waits=waits, need=(0, 1, 2)[command.c % 3], timeout_us=timeout_us)
+        return Suspend(**common, waits=waits, need=(0, 1, 2)[command.c % 3], timeout_us=timeout_us, **ran)
 
     def _claim_ids(self, command: Command) -> None:
         replies = self._orchestrator("claim_ids", self._session(command.a), self._some_ids(command.b))

@@ -173,6 +173,14 @@ def write_attempt(
     )
 
 
+def note_run(record: Record, ran_us: int, worker: int, now_us: int) -> None:
+    """Note when and where a body began that its owner reports on now; what was reported before stays."""
+    if record.started_at_us is None and ran_us > 0:
+        record.started_at_us = max(record.claimed_at_us or now_us, now_us - ran_us)
+    if worker:
+        record.worker = worker
+
+
 def put_back(state: MemoryState, record: Record, reason: Reason, now_us: int, *, delay_us: int = 0) -> None:
     """Make an invocation that lost its owner claimable again, now or after `delay_us`."""
     drop_edges(state, record)

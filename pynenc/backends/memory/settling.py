@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pynenc.backends.memory.ending import drop_edges, end, put_back, write_attempt
+from pynenc.backends.memory.ending import drop_edges, end, note_run, put_back, write_attempt
 from pynenc.backends.memory.state import MemoryState, Record, Session
 from pynenc.backends.memory.waiting import suspend
 from pynenc.model.ids import Epoch, InvocationId
@@ -32,10 +32,7 @@ def settle(state: MemoryState, session: Session, done: Completion, now_us: int) 
         return suspend(state, session, record, done, now_us)
     if record is None or record.state is not State.OWNED:
         return CompletionReply(_not_owned(state, session, done))
-    if record.started_at_us is None and done.ran_us > 0:
-        record.started_at_us = max(record.claimed_at_us or now_us, now_us - done.ran_us)
-    if done.worker:
-        record.worker = done.worker
+    note_run(record, done.ran_us, done.worker, now_us)
     _apply(state, session, record, done, now_us)
     return ACCEPTED
 

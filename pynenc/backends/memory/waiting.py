@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pynenc.backends.memory.ending import end, notify_cancel
+from pynenc.backends.memory.ending import end, note_run, notify_cancel
 from pynenc.backends.memory.state import MemoryState, Record, Session
 from pynenc.backends.memory.submitting import add_edge
 from pynenc.model.ids import InvocationId
@@ -31,6 +31,7 @@ def suspend(state: MemoryState, session: Session, record: Record | None, wish: S
     cycle = find_cycle(state, record.id, [waited for waited in waits if waited not in state.outcomes])
     if cycle:
         return CompletionReply(Verdict.WAIT_CYCLE, cycle=cycle)
+    note_run(record, wish.ran_us, wish.worker, now_us)
     if record.cancel_requested:
         notify_cancel(state, record, "cancelled while running")
         end(state, record, InvocationStatus.CANCELLED, now_us, reason="cancelled while running")
@@ -53,6 +54,7 @@ def _register(
     record.waits = waits
     record.need_left = need
     record.state = State.SUSPENDED
+    record.expires_at_us = None
     record.suspended_at_us = now_us
     record.wait_until_us = None if timeout_us is None else now_us + timeout_us
     state.index(record)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pynenc.backends.sqlite.ending import crash, end, give_back
 from pynenc.backends.sqlite.rows import OWNED, Live
 from pynenc.backends.sqlite.unit import Unit
-from pynenc.backends.sqlite.waiting import suspend
+from pynenc.backends.sqlite.waiting import note_run, suspend
 from pynenc.model.records import (
     Cancelled,
     Completion,
@@ -45,10 +45,7 @@ def _settle_one(unit: Unit, session: int, done: Completion) -> CompletionReply:
         return suspend(unit, live, done)
     if live.state != OWNED:
         return _STALE
-    if live.started_at is None and done.ran_us > 0:
-        live.started_at = max(unit.now if live.claimed_at is None else live.claimed_at, unit.now - done.ran_us)
-    if done.worker:
-        live.worker = done.worker
+    note_run(live, done.ran_us, done.worker, unit.now)
     if isinstance(done, Success):
         end(unit, live, InvocationStatus.SUCCESS, payload=done.result, session=session)
     else:

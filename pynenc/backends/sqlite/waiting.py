@@ -40,6 +40,7 @@ def suspend(unit: Unit, live: Live, wish: Suspend) -> CompletionReply:
     cycle = _find_cycle(unit, live, awaited)
     if cycle:
         return CompletionReply(Verdict.WAIT_CYCLE, cycle=cycle)
+    note_run(live, wish.ran_us, wish.worker, unit.now)
     if live.cancel_requested:
         unit.tell_cancel(live, CANCELLED_RUNNING)
         end(unit, live, InvocationStatus.CANCELLED, reason=CANCELLED_RUNNING)
@@ -48,10 +49,19 @@ def suspend(unit: Unit, live: Live, wish: Suspend) -> CompletionReply:
     unit.connection.execute("INSERT OR REPLACE INTO waitlist (id, waits) VALUES (?, ?)", (live.id, b"".join(waits)))
     live.need_left = need - len(ended)
     live.state = SUSPENDED
+    live.expires_at = None
     live.suspended_at = unit.now
     live.wait_until = None if wish.timeout_us is None else unit.now + wish.timeout_us
     unit.changed(live)
     return _ACCEPTED
+
+
+def note_run(live: Live, ran_us: int, worker: int, now: int) -> None:
+    """Note when and where a body began that its owner reports on now; what was reported before stays."""
+    if live.started_at is None and ran_us > 0:
+        live.started_at = max(now if live.claimed_at is None else live.claimed_at, now - ran_us)
+    if worker:
+        live.worker = worker
 
 
 def add_edges(unit: Unit, waiter: InvocationId, waited: Sequence[InvocationId]) -> None:
