@@ -15,6 +15,7 @@ import pytest
 
 from pynenc import Cancel, Pynenc, Retry, RetryError, current_invocation
 from pynenc.errors import (
+    ConfigurationError,
     InvalidTaskOptionsError,
     InvocationCancelled,
     InvocationExpired,
@@ -578,3 +579,18 @@ def test_the_logger_of_a_task_knows_its_invocation(app: Pynenc, caplog: pytest.L
     record = next(record for record in caplog.records if record.getMessage() == "at work")
     assert vars(record)["invocation_id"] == invocation_id
     assert vars(record)["task_id"] == work.task_id
+
+
+def test_pickle_is_an_opt_in_that_needs_a_key(make_app: MakeApp) -> None:
+    keyless = make_app(serializer_cls="pickle")
+    with pytest.raises(ConfigurationError, match="serializer_keys"):
+        keyless.task(lambda x: x)(1)
+
+    app = make_app(serializer_cls="pickle", serializer_keys=["a secret of this test"])
+
+    @app.task
+    def same(value: object) -> object:
+        return value
+
+    with app.running():
+        assert same({1: {2, 3}}).result == {1: {2, 3}}

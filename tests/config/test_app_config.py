@@ -24,6 +24,10 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "trigger_cls": ("MemTrigger", "MemTrigger"),
     "serializer_cls": ("PickleSerializer", "PickleSerializer"),
     "serializer": ("msgpack", "msgpack"),
+    "serializer_keys": (
+        "first-secret-of-ours, second-secret-of-ours",
+        ("first-secret-of-ours", "second-secret-of-ours"),
+    ),
     "client_data_store_cls": ("MemClientDataStore", "MemClientDataStore"),
     "runner_cls": ("ProcessRunner", "ProcessRunner"),
     "scheduler": ("fifo", "fifo"),
