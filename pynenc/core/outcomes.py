@@ -42,7 +42,10 @@ def error_of(task: Task[..., Any], outcome: Outcome) -> Op[BaseException]:
     """Return the error of an invocation that did not succeed."""
     if outcome.payload:
         return (yield from task.payloads.decode_error(outcome.payload))
-    kind = _ENDED_WITHOUT_RESULT.get(outcome.status, WorkerLost)
+    kind = _ENDED_WITHOUT_RESULT.get(outcome.status, InvocationError)
+    if outcome.status is InvocationStatus.FAILED and not outcome.session:
+        # Only the store itself gives up on an invocation: after too many crashes.
+        kind = WorkerLost
     text = id_text(outcome.invocation_id)
     return kind(
         f"{task.task_id} {text} ended {outcome.status.value.upper()}: {outcome.reason or 'no reason was given'}",

@@ -34,8 +34,15 @@ def encode_policy(policy: RunPolicy) -> bytes:
 
 
 def decode_policy(data: bytes) -> RunPolicy:
-    """Return the policy that `encode_policy` wrote."""
-    return _decoder.decode(data) if data else _DEFAULT
+    """Return the policy that `encode_policy` wrote.
+
+    Raises:
+        ValueError: the bytes are no policy.
+    """
+    try:
+        return _decoder.decode(data) if data else _DEFAULT
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"its stored policy cannot be read: {error}") from error
 
 
 def retry_delay_us(policy: RunPolicy, invocation_id: InvocationId, failures: int) -> int:

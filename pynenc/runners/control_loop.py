@@ -39,6 +39,7 @@ from pynenc.model.records import (
     CompletionReply,
     Exchange,
     ExchangeReply,
+    Failure,
     FinishedNotice,
     Message,
     Release,
@@ -407,12 +408,23 @@ class ControlLoop:
             self._go_on(item.invocation_id, item.epoch, reply)
 
     def _start(self, claims: tuple[Claim, ...]) -> None:
-        for claim in claims:
-            self._table.add(claim)
-        self._executor.run(claims)
-        for claim in claims:
+        sound = [claim for claim in claims if self._entered(claim)]
+        self._executor.run(sound)
+        for claim in sound:
             if claim.cancel_requested:
                 self._cancel(claim.invocation_id, claim.epoch)
+
+    def _entered(self, claim: Claim) -> bool:
+        """Enter a claim into the table; one that somebody damaged in the store fails at once, by name."""
+        try:
+            self._table.add(claim)
+        except ValueError as error:
+            failure = Failure(
+                invocation_id=claim.invocation_id, epoch=claim.epoch, error=b"", reason=f"damaged in the store: {error}"
+            )
+            self._settler.add(failure)
+            return False
+        return True
 
     def _read(self, inbox: Iterable[Message]) -> None:
         outcomes = []

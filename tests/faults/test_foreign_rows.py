@@ -1,0 +1,99 @@
+"""Rows that somebody damaged: their invocations fail by name, everybody else's work goes on."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pynenc import Pynenc
+from pynenc.errors import PynencError
+from pynenc.invocation import DistributedInvocation, InvocationStatus
+from pynenc.io import run
+
+DAMAGES = 150
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Pynenc]:
+    app = Pynenc(f"sqlite:///{tmp_path / 'foreign.db'}", app_id="foreign", config_values={"max_threads": 2})
+    yield app
+    app.close()
+
+
+def _overwrite(
+    app: Pynenc, table: str, column: str, value: object, invocation: DistributedInvocation[..., object]
+) -> None:
+    path = app.conf.url.removeprefix("sqlite:///").partition("?")[0]
+    with sqlite3.connect(path) as connection:
+        changed = connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (value, invocation.key))
+        assert changed.rowcount == 1
+    connection.close()
+
+
+def _garbage(rng: random.Random, original: bytes) -> bytes:
+    """Return random bytes, or the original with some of its bytes changed, cut or doubled."""
+    kind = rng.randrange(4)
+    if kind == 0 or not original:
+        return rng.randbytes(rng.randrange(0, 80))
+    if kind == 1:
+        return original[: rng.randrange(len(original))]
+    if kind == 2:
+        return original * 2
+    changed = bytearray(original)
+    changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("column", ["arguments", "policy", "meta", "task_id"])
+def test_damaged_calls_end_and_the_runner_goes_on(app: Pynenc, column: str) -> None:
+    rng = random.Random(column)
+
+    @app.task(max_retries=1)
+    def same(value: dict[str, int]) -> dict[str, int]:
+        return value
+
+    invocations = list(same.parallelize([({"n": n},) for n in range(DAMAGES)]))
+    for invocation in invocations:
+        assert isinstance(invocation, DistributedInvocation)
+        original = getattr(invocation.snapshot().call, column)
+        damaged = f"no.such.task{rng.random()}" if column == "task_id" else _garbage(rng, original)
+        _overwrite(app, "call", column, damaged, invocation)
+    good = same({"n": -1})
+
+    with app.running():
+        assert good.get(timeout=WAIT_S) == {"n": -1}
+        if column == "task_id":
+            assert all(not each.status.is_final() for each in invocations)
+        else:
+            assert all(each.wait(WAIT_S) for each in invocations)
+
+    assert run(app.control.verify()) == []
+
+
+def test_damaged_results_are_refused_by_name(app: Pynenc) -> None:
+    rng = random.Random(7)
+
+    @app.task
+    def same(value: dict[str, int]) -> dict[str, int]:
+        return value
+
+    with app.running():
+        invocations = list(same.parallelize([({"n": n},) for n in range(DAMAGES)]))
+        assert all(each.wait(WAIT_S) for each in invocations)
+    for number, each in enumerate(invocations):
+        invocation: DistributedInvocation[..., object] = app.get_invocation(each.invocation_id)
+        assert invocation.status is InvocationStatus.SUCCESS
+        payload = invocation.snapshot().outcome.payload  # type: ignore[union-attr]  # it has ended
+        _overwrite(app, "outcome", "payload", _garbage(rng, payload), invocation)
+        try:
+            value = app.get_invocation(each.invocation_id).get(timeout=WAIT_S)
+        except PynencError as error:
+            assert str(error)
+        else:
+            # Some damage leaves valid JSON behind.
+            assert isinstance(value, dict | list | int | str | type(None)), (number, value)
