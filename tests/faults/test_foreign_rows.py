@@ -85,15 +85,18 @@ def test_damaged_results_are_refused_by_name(app: Pynenc) -> None:
     with app.running():
         invocations = list(same.parallelize([({"n": n},) for n in range(DAMAGES)]))
         assert all(each.wait(WAIT_S) for each in invocations)
-    for number, each in enumerate(invocations):
+    refused = 0
+    for each in invocations:
         invocation: DistributedInvocation[..., object] = app.get_invocation(each.invocation_id)
         assert invocation.status is InvocationStatus.SUCCESS
         payload = invocation.snapshot().outcome.payload  # type: ignore[union-attr]  # it has ended
         _overwrite(app, "outcome", "payload", _garbage(rng, payload), invocation)
         try:
             value = app.get_invocation(each.invocation_id).get(timeout=WAIT_S)
-        except PynencError as error:
-            assert str(error)
+        except PynencError:
+            refused += 1
         else:
             # Some damage leaves valid JSON behind.
-            assert isinstance(value, dict | list | int | str | type(None)), (number, value)
+            assert isinstance(value, dict | list | int | str | type(None))
+
+    assert refused > DAMAGES // 2
