@@ -227,7 +227,7 @@ class Worker:
             case FrameType.RESUME:
                 executor.resume([Resumption(body.invocation_id, body.epoch, _wait_reply(body))])
             case FrameType.OBSERVE:
-                executor.observe([Observation(body.invocation_id, body.epoch, body.outcomes, body.unknown)])
+                executor.observe([Observation(body.invocation_id, body.epoch, body.outcomes, body.unknown, body.cycle)])
             case FrameType.CANCEL:
                 executor.stop(body.invocation_id, body.epoch, StopReason(body.why), body.grace_ms / 1e3)
             case FrameType.ABANDON:

@@ -93,6 +93,8 @@ class Observation(Struct, frozen=True):
     epoch: Epoch
     outcomes: tuple[Outcome, ...] = ()
     unknown: tuple[InvocationId, ...] = ()
+    cycle: tuple[InvocationId, ...] = ()
+    """Awaiting is refused: it would close this cycle."""
 
 
 class Executor(Protocol):

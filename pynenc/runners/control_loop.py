@@ -56,6 +56,7 @@ from pynenc.ports.executor import (
     Finished,
     Lost,
     Noted,
+    Observation,
     Resumption,
     Returned,
     StopReason,
@@ -71,6 +72,7 @@ from pynenc.runners.outcome_watch import OutcomeWatch
 from pynenc.runners.reconciler import differences
 from pynenc.runners.run_table import Phase, Run, RunTable
 from pynenc.runners.settler import Settler
+from pynenc.runners.wait_cycles import find_cycle
 from pynenc.runners.waiting import Wait
 
 logger = logging.getLogger(__name__)
@@ -507,7 +509,12 @@ class ControlLoop:
         run = self._table.get(suspend.invocation_id, suspend.epoch)
         if run is not None:
             self._table.suspended(run, suspend, self._clock())
-            self._settler.add(suspend)
+            # Cycles of suspended runs are the store's to find; of coroutines it does not know what they await.
+            cycle = find_cycle(run.invocation_id, suspend.waits, self._waits_of) if self._watch.in_use else ()
+            if cycle:
+                self._go_on(suspend.invocation_id, suspend.epoch, WaitReply(cycle=cycle))
+            else:
+                self._settler.add(suspend)
 
     def _happened(self, run: Run, event: Began | WatchWanted | Returned | Lost) -> None:
         if isinstance(event, Began):
@@ -519,10 +526,22 @@ class ControlLoop:
 
     def _watches(self, run: Run, waits: tuple[InvocationId, ...]) -> None:
         self._watch.change((run.invocation_id, run.epoch), waits)
+        cycle = find_cycle(run.invocation_id, waits, self._waits_of) if waits else ()
+        if cycle:
+            self._executor.observe([Observation(run.invocation_id, run.epoch, cycle=cycle)])
         if waits:
             self._table.stop_clock(run, self._clock())
         else:
             self._table.start_clock(run, self._clock())
+
+    def _waits_of(self, invocation_id: InvocationId) -> Iterable[InvocationId]:
+        """Return what a run of this runner waits for: as a whole, or some branch of it."""
+        run = self._table.get(invocation_id)
+        if run is None:
+            return ()
+        if run.phase is Phase.SUSPENDED and run.suspend is not None:
+            return run.suspend.waits
+        return self._watch.awaited_by((run.invocation_id, run.epoch))
 
     def _came_back(self, run: Run, event: Returned | Lost) -> None:
         """Hand back what never started, or what lost its stack while it waited."""

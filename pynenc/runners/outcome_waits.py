@@ -33,23 +33,27 @@ class SlotLender(Protocol):
 class Wish:
     """One wait: what is missing, what came."""
 
-    __slots__ = ("deliver", "missing", "need", "outcomes", "unknown")
+    __slots__ = ("cycle", "deliver", "missing", "need", "outcomes", "unknown")
 
     def __init__(self, waits: Sequence[InvocationId], need: int, deliver: Callable[[], None]) -> None:
         self.missing = set(waits)
         self.need = min(need, len(self.missing)) or len(self.missing)
         self.outcomes: list[Outcome] = []
         self.unknown: tuple[InvocationId, ...] = ()
+        self.cycle: tuple[InvocationId, ...] = ()
         self.deliver = deliver
 
     @property
     def granted(self) -> bool:
-        return bool(self.unknown) or len(self.outcomes) >= self.need
+        return bool(self.unknown or self.cycle) or len(self.outcomes) >= self.need
 
     def take(self, observation: Observation) -> bool:
         """Take what is of interest here; return whether that was enough."""
         self.outcomes += [outcome for outcome in observation.outcomes if outcome.invocation_id in self.missing]
         self.unknown += tuple(missing for missing in observation.unknown if missing in self.missing)
+        # The second of a cycle is what the run would wait for; another branch may wait for something else.
+        if observation.cycle and observation.cycle[1] in self.missing:
+            self.cycle = observation.cycle
         return self.granted
 
     def still_missing(self) -> set[InvocationId]:
@@ -60,6 +64,8 @@ class Wish:
         """Return what the waiting branch hears."""
         if self.unknown:
             return WaitReply(unknown=self.unknown)
+        if self.cycle:
+            return WaitReply(cycle=self.cycle)
         return WaitReply(outcomes=tuple(self.outcomes), timed_out=timed_out and not self.granted)
 
 

@@ -34,6 +34,15 @@ class OutcomeWatch:
         else:
             self._awaited.pop(run, None)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether anybody awaits anything."""
+        return bool(self._awaited)
+
+    def awaited_by(self, run: RunKey) -> Iterable[InvocationId]:
+        """Return what `run` awaits."""
+        return self._awaited.get(run, ())
+
     def drop(self, run: RunKey) -> None:
         """Forget a run that ended."""
         if run in self._awaited:

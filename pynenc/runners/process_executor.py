@@ -174,7 +174,7 @@ class ProcessExecutor(Executor):
         for item in observations:
             worker, run = self._find(item.invocation_id, item.epoch)
             if worker is not None and run is not None:
-                frame = Resume(*run.key, item.outcomes, unknown=item.unknown)
+                frame = Resume(*run.key, item.outcomes, cycle=item.cycle, unknown=item.unknown)
                 self._send_outcomes(worker, run, FrameType.OBSERVE, frame)
 
     def _send_outcomes(self, worker: WorkerProcess, run: SentRun, kind: FrameType, frame: Resume) -> None:

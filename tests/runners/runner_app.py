@@ -51,6 +51,21 @@ def cycle() -> object:
 
 
 @app.task
+async def async_wait_for(invocation_id: str) -> object:
+    return await app.get_invocation(invocation_id)
+
+
+@app.task
+async def async_cycle() -> object:
+    return await (await async_wait_for.acall(current_invocation().invocation_id))
+
+
+@app.task
+async def mixed_cycle() -> object:
+    return await (await wait_for.acall(current_invocation().invocation_id))
+
+
+@app.task
 def spin(seconds: float) -> str:
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pynenc import Pynenc
+from pynenc import Pynenc, Task
 from pynenc.errors import InvocationCancelled, TaskTimeout, WaitCycle
 from pynenc.invocation import InvocationStatus
 from pynenc.io import run
@@ -39,6 +39,16 @@ def test_a_wait_cycle_is_an_error_that_names_it(app: Pynenc) -> None:
 
     assert invocation.invocation_id in caught.value.cycle
     assert "wait_for" in str(caught.value)
+
+
+@pytest.mark.parametrize("begin", [tasks.async_cycle, tasks.mixed_cycle])
+def test_a_cycle_through_coroutines_is_named_as_well(app: Pynenc, begin: Task[[], object]) -> None:
+    invocation = begin()
+
+    with pytest.raises(WaitCycle) as caught:
+        invocation.get(timeout=WAIT_S)
+
+    assert invocation.invocation_id in caught.value.cycle
 
 
 def test_an_attempt_is_stopped_at_its_timeout(app: Pynenc) -> None:
