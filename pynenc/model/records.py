@@ -420,6 +420,11 @@ class WatchReply(Struct, frozen=True, kw_only=True):
     unknown: tuple[InvocationId, ...]
 
 
+CLIENT_DATA_MARGIN_US = 86_400_000_000
+"""Client data goes once it was last written so long before the oldest known invocation was submitted: data comes
+before the call that names it, and a long `parallelize` writes what its calls share once."""
+
+
 class TickReply(Struct, frozen=True, kw_only=True):
     handled: int
     next_due_us: int | None

@@ -11,7 +11,7 @@ from pynenc.backends.sqlite.rows import BLOCKED, READY, SUSPENDED, Live
 from pynenc.backends.sqlite.sessions import recover
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import TickReply
+from pynenc.model.records import CLIENT_DATA_MARGIN_US, TickReply
 from pynenc.model.status import Reason
 
 _FIRST_TIMER = "SELECT min(due) FROM live WHERE due IS NOT NULL"
@@ -109,7 +109,17 @@ def _retention(unit: Unit, budget: int) -> int:
     ]
     if ids:
         drop(unit, ids)
+        _drop_client_data(unit, budget)
     return len(ids)
+
+
+def _drop_client_data(unit: Unit, budget: int) -> None:
+    """Drop data that no known invocation can name: it was last written well before the oldest of them was submitted."""
+    oldest = unit.connection.execute("SELECT min(created_at) FROM call").fetchone()[0]
+    unit.connection.execute(
+        "DELETE FROM blob WHERE rowid IN (SELECT rowid FROM blob WHERE written_at < ? ORDER BY written_at LIMIT ?)",
+        ((unit.now if oldest is None else oldest) - CLIENT_DATA_MARGIN_US, budget),
+    )
 
 
 def drop(unit: Unit, ids: Sequence[InvocationId]) -> None:

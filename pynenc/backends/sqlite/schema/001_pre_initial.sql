@@ -38,6 +38,8 @@ CREATE TABLE call (
 ) WITHOUT ROWID;
 
 CREATE INDEX call_children ON call (parent, id) WHERE parent IS NOT NULL;
+-- How old the oldest known call is decides which client data may go.
+CREATE INDEX call_created ON call (created_at);
 
 -- The control record of every invocation that is not final; narrow, because it is what changes.
 --   flags  bits that spare the plain path a look into other tables; a set bit may be out of date, a clear one never:
@@ -191,3 +193,5 @@ CREATE TABLE blob (
     data       BLOB NOT NULL,
     written_at INTEGER NOT NULL
 );
+
+CREATE INDEX blob_written ON blob (written_at);
