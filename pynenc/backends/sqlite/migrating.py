@@ -32,10 +32,9 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
         StoreCorrupted: it is a SQLite file of somebody else.
         SchemaTooNew: a newer release wrote it.
     """
-    application = _number(connection, "PRAGMA application_id")
-    version = _number(connection, "PRAGMA user_version")
+    application, version, tables = _identity(connection)
     if application != APPLICATION_ID:
-        if application or version or _number(connection, "SELECT count(*) FROM sqlite_master"):
+        if application or version or tables:
             raise StoreCorrupted(
                 f"{path} is not a Pynenc store: it is a SQLite file of another program. Use another path."
             )
@@ -84,6 +83,24 @@ def statements(script: str) -> list[str]:
             found.append(pending)
             pending = ""
     return found
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return application id, schema version and number of tables, from one snapshot.
+
+    Read one by one they could lie on both sides of another process's migration, and look like a foreign file.
+    """
+    own_transaction = not connection.in_transaction
+    if own_transaction:
+        connection.execute("BEGIN")
+    try:
+        # The first read of a table takes the snapshot; a pragma alone does not in every version.
+        tables = _number(connection, "SELECT count(*) FROM sqlite_master")
+        application = _number(connection, "PRAGMA application_id")
+        return application, _number(connection, "PRAGMA user_version"), tables
+    finally:
+        if own_transaction:
+            connection.execute("COMMIT")
 
 
 def _number(connection: sqlite3.Connection, statement: str) -> int:
