@@ -1,8 +1,13 @@
-"""Imports point one way: model ← io ← ports ← core ← runners, app; only the composition names backends."""
+"""Imports point one way: model ← io ← ports ← core ← runners, app; only the composition names backends.
+
+Imports for type checkers alone may point anywhere from the upper parts; the lower ones (`MAY_IMPORT`) need none.
+"""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +25,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "clock": set(),
     "io": set(),
     "model": set(),
+    "conf": set(),
     "ports": FOUNDATION,
-    "wire": FOUNDATION | {"ports"},
-    "serializers": {"errors", "ports"},
+    "wire": {"errors", "model"},
+    "serializers": {"errors", "model", "ports"},
     "scheduling": FOUNDATION | {"ports"},
     "backends": STORES,
     "brokers": STORES,
     "data_stores": STORES,
     "composition": FOUNDATION | {"ports", "backends", "scheduling"},
+    # Published names of what lives elsewhere.
+    "exceptions": {"errors"},
+    "runner": {"runners"},
+    "serializer": {"serializers"},
 }
 # What each part may not import while its modules are loaded; a function may, where a name is needed at run time.
 NOT_WHILE_LOADING: dict[str, set[str]] = {
@@ -40,8 +50,25 @@ NOT_WHILE_LOADING: dict[str, set[str]] = {
     "task": {"backends", "cli", "testing", "builder", "runners"},
     "call": {"app", "task", "runners", "backends", "cli", "testing", "core"},
     "context": {"app", "task", "runners", "backends", "cli", "testing", "core"},
+    "worker": {"app", "task", "backends", "cli", "testing", "builder"},
+    "builder": {"app", "task", "runners", "backends", "cli", "testing", "core"},
+    "cli": {"app", "task", "runners", "backends", "testing", "builder"},
+    # `import pynenc` loads nothing; each name is loaded when it is first asked for.
+    "__init__": {"app", "builder", "conf", "context", "errors", "invocation", "task", "core", "runners", "cli"},
+    "__main__": {"app", "backends", "testing"},
 }
+MAY_IMPORT_ANYTHING = {"testing"}
 NAMES_BACKENDS = {"composition", "backends", "testing"}
+
+
+LONGEST_FILE = 500
+LONGER: dict[str, str] = {
+    "pynenc/model/records.py": "one table: every record of the engine, each with what its fields mean",
+    "pynenc/runners/control_loop.py": "one loop: its steps share its state",
+    "pynenc/runners/process_executor.py": "one life: starting, feeding, watching and ending worker processes",
+    "pynenc/testing/simulation/simulator.py": "one interleaving: all actors share its clock and its choices",
+}
+HEAVY = {"asyncio", "sqlite3", "pydantic", "yaml", "rich", "click", "multiprocessing", "logging", "subprocess"}
 
 
 class Import(NamedTuple):
@@ -114,6 +141,10 @@ def imports_of(part: str) -> Iterator[Import]:
 PARTS = sorted({part_of(file) for file in PACKAGE.rglob("*.py")})
 
 
+def test_every_part_has_its_rule() -> None:
+    assert set(PARTS) - set(MAY_IMPORT) - set(NOT_WHILE_LOADING) - MAY_IMPORT_ANYTHING == set()
+
+
 @pytest.mark.parametrize("part", sorted(set(MAY_IMPORT) & set(PARTS)))
 def test_a_lower_part_imports_only_what_is_below_it(part: str) -> None:
     allowed = MAY_IMPORT[part] | {part}
@@ -155,6 +186,29 @@ def test_one_backend_does_not_know_another() -> None:
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pynenc.backends."):
                     assert (node.module or "").split(".")[2] == folder.name, f"{file}:{node.lineno}"
+
+
+@pytest.mark.parametrize("statement", ["import pynenc", "from pynenc import Pynenc, PynencBuilder, Task"])
+def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
+    # msgspec loads typing_extensions, and what that loads, where it happens to be installed.
+    script = f"import sys, msgspec; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert "pynenc" in loaded
+    assert HEAVY & set(loaded) == set()
+    assert [name for name in loaded if name.startswith("pynenc.backends")] == []
+
+
+def test_no_file_is_long_without_a_reason() -> None:
+    lengths = {
+        str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())
+        for file in PACKAGE.rglob("*.py")
+    }
+
+    assert {name for name, length in lengths.items() if length > LONGEST_FILE} == set(LONGER)
 
 
 def test_the_rules_notice_an_import_wherever_it_stands() -> None:

@@ -94,7 +94,7 @@ def _arrows(bottom: int) -> list[str]:
         _arrow(
             f"M{left + 165} {bottom}V{low - 12}Q{left + 165} {low} {left + 177} {low}H{right + 153}"
             f"Q{right + 165} {low} {right + 165} {low - 12}V{bottom + 4}",
-            "cancelled, or not started in time",
+            "cancelled, not started in time, or too many crashes",
             middle + 165,
             low - 9,
         ),

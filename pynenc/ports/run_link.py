@@ -6,21 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from msgspec import Struct
-
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import Outcome
-
-
-class WaitReply(Struct, frozen=True, kw_only=True):
-    """Why a suspended body goes on."""
-
-    outcomes: tuple[Outcome, ...] = ()
-    timed_out: bool = False
-    cycle: tuple[InvocationId, ...] = ()
-    """Waiting was refused: it would close this cycle."""
-    unknown: tuple[InvocationId, ...] = ()
-    """Waiting was refused: nobody knows these ids."""
+from pynenc.model.waits import WaitReply as WaitReply
 
 
 class RunLink(Protocol):

@@ -13,8 +13,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from pynenc import errors
 from pynenc.errors import RunnerStopped, StoreError
 from pynenc.io import Op
@@ -37,18 +35,14 @@ from pynenc.model.records import (
 )
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
+from pynenc.wire import records
 from pynenc.wire.frames import Call, Reply
+from pynenc.wire.records import encode_record
 
 if TYPE_CHECKING:
     import asyncio
 
 SUBMIT, CANCEL = "submit", "cancel"
-
-_encoder = msgspec.msgpack.Encoder()
-submissions_decoder = msgspec.msgpack.Decoder(list[Submission])
-submit_replies_decoder = msgspec.msgpack.Decoder(list[SubmitReply])
-cancel_decoder = msgspec.msgpack.Decoder(tuple[list[InvocationId], bool, str])
-cancel_replies_decoder = msgspec.msgpack.Decoder(list[CancelReply])
 
 
 class RunnerLine:
@@ -141,14 +135,14 @@ class LinkedOrchestrator(Orchestrator):
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
         if os.getpid() != self._pid:
             return (yield from self._own().submit(items))
-        body = yield RunnerCall(self._line, Call(SUBMIT, _encoder.encode(items)))
-        return submit_replies_decoder.decode(body)
+        body = yield RunnerCall(self._line, Call(SUBMIT, encode_record(items)))
+        return records.submit_replies.decode(body)
 
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         if os.getpid() != self._pid:
             return (yield from self._own().cancel(ids, tree=tree, detail=detail))
-        body = yield RunnerCall(self._line, Call(CANCEL, _encoder.encode((list(ids), tree, detail))))
-        return cancel_replies_decoder.decode(body)
+        body = yield RunnerCall(self._line, Call(CANCEL, encode_record((list(ids), tree, detail))))
+        return records.cancel_replies.decode(body)
 
     def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
         return (yield from self._own().open_session(info, lease_us=lease_us))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from pynenc.errors import ProtocolError, PynencError
 from pynenc.io import run
 from pynenc.model.records import Submission
 from pynenc.ports.orchestrator import Orchestrator
-from pynenc.runners.linked import CANCEL, SUBMIT, cancel_decoder, submissions_decoder
+from pynenc.runners.linked import CANCEL, SUBMIT
+from pynenc.wire import records
 from pynenc.wire.frames import Call, Reply
-
-_encoder = msgspec.msgpack.Encoder()
+from pynenc.wire.records import encode_record
 
 Answer = Callable[[Reply], None]
 
@@ -33,9 +31,9 @@ class StoreCalls:
             self._others.append((call, answer))
             return
         try:
-            self._submits.append((submissions_decoder.decode(call.body), answer))
-        except msgspec.MsgspecError as error:
-            answer(_refusal(ProtocolError(f"a submission cannot be read: {error}")))
+            self._submits.append((records.submissions.decode(call.body), answer))
+        except ProtocolError as error:
+            answer(_refusal(error))
 
     def perform(self) -> None:
         """Perform and answer everything that was taken."""
@@ -60,18 +58,18 @@ class StoreCalls:
             return
         begin = 0
         for own, answer in submits:
-            answer(Reply(_encoder.encode(replies[begin : begin + len(own)])))
+            answer(Reply(encode_record(replies[begin : begin + len(own)])))
             begin += len(own)
 
     def _answered(self, call: Call) -> Reply:
         try:
-            return Reply(_encoder.encode(self._perform_one(call)))
+            return Reply(encode_record(self._perform_one(call)))
         except Exception as error:  # noqa: BLE001 - as above
             return _refusal(error)
 
     def _perform_one(self, call: Call) -> Any:
         if call.operation == CANCEL:
-            ids, tree, detail = cancel_decoder.decode(call.body)
+            ids, tree, detail = records.cancel_request.decode(call.body)
             return run(self._orchestrator.cancel(ids, tree=tree, detail=detail))
         raise ProtocolError(f"a worker asked for the unknown operation {call.operation!r:.50}")
 

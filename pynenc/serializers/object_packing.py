@@ -31,10 +31,16 @@ def pack_object(packer: Packer, value: Any) -> Any:
         Refusal: it cannot be kept exactly.
     """
     cls: Any = type(value)
-    pack = _way_of(cls)
-    if pack is None:
-        raise Refusal(_why_not(cls))
-    return pack(packer, value)
+    try:
+        pack = _way_of(cls)
+        if pack is None:
+            raise Refusal(_why_not(cls))
+        return pack(packer, value)
+    except (Refusal, RecursionError):
+        raise
+    except Exception as error:
+        # Classes of users answer as they like when they are looked at.
+        raise Refusal(f"{cls.__qualname__} cannot be looked at: {label(error)}") from error
 
 
 @lru_cache(maxsize=1024)
@@ -58,10 +64,10 @@ def is_pydantic(cls: type) -> bool:
 
 
 def _why_not(cls: type) -> str:
-    name = f"{cls.__module__}.{cls.__qualname__}"
+    name = f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins.")
     if issubclass(cls, type):
         return "a class cannot be kept, only its instances"
-    if callable(getattr(cls, "__call__", None)) and cls.__module__ == "builtins":  # noqa: B004 - of the class, not the value
+    if cls.__module__ == "builtins" and any("__call__" in vars(base) for base in cls.__mro__):
         return f"a {cls.__qualname__} cannot be kept; pass what it is called with, or call a task"
     for built_in in (bool, int, float, str, bytes, bytearray, list, dict, tuple, set, frozenset):
         if issubclass(cls, built_in):
@@ -82,10 +88,11 @@ def _json_serializable(packer: Packer, value: Any) -> Any:
         data = value.to_json()
     except Exception as error:
         raise Refusal(f"to_json of {type(value).__qualname__} failed: {label(error)}") from error
-    return {TAG: ["json", _name(value), packer.pack(data)]}
+    return {TAG: ["json", _name(value), packer.converted(data)]}
 
 
 def _exception(packer: Packer, value: BaseException) -> Any:
+    packer.count_exception()
     return {TAG: ["exception", _name(value), packer.items(value.args), packer.named(state_of(value))]}
 
 
@@ -139,9 +146,15 @@ def _fields_of(cls: Any) -> tuple[dict[str, bool], tuple[str, ...]]:
         slot
         for base in cls.__mro__
         for slot, member in vars(base).items()
-        if type(member).__name__ == "member_descriptor" and slot not in names
+        if type(member).__name__ == "member_descriptor" and slot not in names and slot not in _cached_by_attrs(base)
     ]
     return names, tuple(slots)
+
+
+def _cached_by_attrs(cls: type) -> Container[str]:
+    """Return the cached properties of a slotted attrs class: slots, of which a default of `__getattr__` tells."""
+    defaults = getattr(vars(cls).get("__getattr__"), "__defaults__", None) or ()
+    return next((each for each in defaults if isinstance(each, dict)), {})
 
 
 def field_names(cls: Any) -> dict[str, bool]:

@@ -21,6 +21,7 @@ from pynenc.errors import SerializationError
 
 TAG = "$"
 MAX_DEPTH = 100
+MOST_EXCEPTIONS = 100_000
 LONGEST_NUMBER = 100_000
 """Digits up to which numbers are kept."""
 FACTORIES: dict[str, type | None] = {
@@ -32,6 +33,7 @@ FACTORIES: dict[str, type | None] = {
 _INT64 = 2**63
 _LEAVES = frozenset({str, bool, type(None)})
 _LONGEST_PATH = 20
+_MISSING = object()
 _CHECKED_LEVELS = 4
 """Levels whose parts are first looked at for being plain throughout: most are, and then nothing is built."""
 
@@ -83,11 +85,12 @@ class Packer:
         binary: whether the format keeps bytes as they are; else they are written as base64.
     """
 
-    __slots__ = ("_binary", "_depth")
+    __slots__ = ("_binary", "_depth", "_exceptions")
 
     def __init__(self, *, binary: bool) -> None:
         self._binary = binary
         self._depth = 0
+        self._exceptions = 0
 
     def pack(self, value: Any) -> Any:
         """Return the plain tree of `value`.
@@ -147,16 +150,15 @@ class Packer:
 
     def pairs(self, mapping: dict[Any, Any]) -> list[Any]:
         """Return the trees of keys and values of any mapping, in its order."""
-        packed = []
+        packed: list[Any] = []
         self._enter()
         for key, item in mapping.items():
-            step = f"(key {label(key)})"
+            tree = _MISSING
             try:
                 tree = self.pack(key)
-                step = f"[{label(key)}]"
                 packed.append([tree, self.pack(item)])
             except Refusal as refusal:
-                refusal.steps.append(step)
+                refusal.steps.append(f"(key {label(key)})" if tree is _MISSING else f"[{label(key)}]")
                 raise
         self._depth -= 1
         return packed
@@ -174,6 +176,19 @@ class Packer:
         self._depth -= 1
         packed.sort(key=repr)
         return packed
+
+    def converted(self, value: Any) -> Any:
+        """Return the tree of what a value says stands for it."""
+        self._enter()
+        tree = self.pack(value)
+        self._depth -= 1
+        return tree
+
+    def count_exception(self) -> None:
+        """Refuse exceptions without end: each may hold the same other ones in `args` and in attributes."""
+        self._exceptions += 1
+        if self._exceptions > MOST_EXCEPTIONS:
+            raise Refusal(f"more than {MOST_EXCEPTIONS} exceptions, or some that hold the same ones again and again")
 
     def _enter(self) -> None:
         self._depth += 1
@@ -231,10 +246,18 @@ def _zone(zone: tzinfo | None) -> Any:
         seconds = int(seconds) if seconds.is_integer() else seconds
         named = zone.__getinitargs__()[1:]  # type: ignore[attr-defined]
         return [seconds, *named] if named else seconds
-    key = getattr(zone, "key", None)
-    if type(key) is str and type(zone).__module__.partition(".")[0] == "zoneinfo":
-        return key
+    if type(zone).__module__.partition(".")[0] == "zoneinfo" and _has_key(zone):
+        return zone.key  # type: ignore[attr-defined]
     raise Refusal(f"the time zone {label(zone)} cannot be kept; use datetime.timezone or zoneinfo.ZoneInfo")
+
+
+def _has_key(zone: tzinfo) -> bool:
+    """Whether a ZoneInfo is what its key names: one read from a file may bear any key, and cannot be pickled either."""
+    try:
+        zone.__reduce__()
+    except Exception:  # noqa: BLE001 - pickle.PicklingError, without importing pickle
+        return False
+    return True
 
 
 def _moment(kind: str) -> Callable[[Packer, Any], Any]:

@@ -65,7 +65,8 @@ def _of_python(name: str) -> type | None:
     if module == "pynenc.errors":
         found: Any = getattr(errors, path, None)
     elif module.partition(".")[0] in sys.stdlib_module_names or module == "builtins":
-        found = vars(sys.modules.get(module, builtins)).get(path)
+        # Not getattr: modules may import others when they are asked for a name. None: the module was barred.
+        found = vars(sys.modules.get(module) or builtins).get(path)
     else:
         return None
     if not isinstance(found, type) or name_of(found) != name:

@@ -21,7 +21,7 @@ from pynenc.model.records import (
     Submission,
     SubmitReply,
 )
-from pynenc.ports.run_link import WaitReply
+from pynenc.model.waits import WaitReply
 from pynenc.wire.constants import MAX_FRAME
 
 T = TypeVar("T")

@@ -6,11 +6,12 @@ What is in the files is the contract with other languages and with bytes that st
 from __future__ import annotations
 
 import json
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -21,17 +22,21 @@ from pynenc.model.records import (
     CancelReply,
     CancelVerdict,
     Claim,
+    CompletionReply,
+    ExchangeReply,
     Failure,
     Fence,
     Outcome,
+    Resumed,
     Submission,
     SubmitReply,
     SubmitVerdict,
     Success,
     Suspend,
+    Verdict,
 )
 from pynenc.model.status import InvocationStatus
-from pynenc.ports.run_link import WaitReply
+from pynenc.model.waits import WaitReply
 from pynenc.serializers.exceptions import encode_exception
 from pynenc.serializers.text import JsonSerializer, MsgpackSerializer
 from pynenc.serializers.types import KnownTypes
@@ -81,6 +86,16 @@ VALUES: dict[str, Any] = {
     "range": range(1, 10, 2),
     "slice": slice(None, 5),
     "path": PurePosixPath("/a/b"),
+    "path of this system": Path("a"),
+    "windows path": PureWindowsPath("c:/a"),
+    "deque": deque([1], maxlen=2),
+    "deque without end": deque([1]),
+    "ordered dict": OrderedDict(b=1, a=2),
+    "counter": Counter(a=2),
+    "defaultdict": defaultdict(list, a=[1]),
+    "defaultdict without a factory": defaultdict(None, a=1),
+    "time in a zone": time(1, 2, tzinfo=timezone(timedelta(hours=1), "Here")),
+    "exception with attributes": models.Demanding(404, hint="x"),
     "enum": models.Colour.RED,
     "flag": models.Rights.READ | models.Rights.WRITE,
     "named tuple": models.Point(1, 2.5),
@@ -183,6 +198,13 @@ RECORDS: dict[str, Any] = {
     "claim": CLAIM,
     "completion": Failure(invocation_id=ID, epoch=EPOCH, error=b"e", ran_us=9),
     "outcome": OUTCOME,
+    "exchange_reply": ExchangeReply(
+        verdicts=(CompletionReply(Verdict.ACCEPTED, (OUTCOME,)),),
+        claims=(CLAIM,),
+        resumed=(Resumed(invocation_id=ID, epoch=EPOCH, timed_out=False, outcomes=(OUTCOME,)),),
+        next_due_us=5,
+        more=True,
+    ),
     "wait_reply": WaitReply(outcomes=(OUTCOME,), timed_out=True),
 }
 

@@ -13,9 +13,10 @@ from pynenc.model.policies import decode_policy, retry_delay_us
 from pynenc.serializers.exceptions import decode_exception
 from pynenc.serializers.text import JsonSerializer, MsgpackSerializer
 from pynenc.serializers.types import KnownTypes
+from pynenc.serializers.unpacking import _KINDS
 from pynenc.wire import records
 from pynenc.wire.envelope import open_envelope, seal, seal_reference
-from pynenc.wire.frames import FrameDecoder, FrameType, encode_frame
+from pynenc.wire.frames import BODIES, FrameDecoder, FrameType, encode_frame
 from pynenc.wire.records import encode_record
 from tests.protocol import cases
 from tests.serializers import models
@@ -39,6 +40,23 @@ def test_every_case_has_a_vector_and_every_vector_a_case(name: str) -> None:
 
 def test_no_file_of_vectors_lacks_its_cases() -> None:
     assert {path.name for path in cases.FOLDER.iterdir()} == set(cases.FILES)
+
+
+def test_every_kind_of_value_has_a_vector() -> None:
+    shown = {
+        tag[0]
+        for vector in cases.read("values.json").values()
+        if isinstance(tree := json.loads(vector["json"]), dict) and (tag := tree.get("$"))
+    }
+
+    assert shown == set(_KINDS)
+
+
+def test_every_frame_and_every_record_has_a_vector() -> None:
+    decoders = {name for name, value in vars(records).items() if isinstance(value, records.RecordDecoder)}
+
+    assert {FrameType(vector["type"]) for vector in cases.read("frames.json").values()} == set(BODIES)
+    assert set(cases.read("records.json")) == decoders
 
 
 @vectors("values.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
+from datetime import date
 from enum import Enum, Flag, IntEnum, StrEnum, auto
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
@@ -115,6 +116,15 @@ class Robot:
     parts: list[str] = attrs.Factory(list)
 
 
+@attrs.define
+class Circle:
+    radius: int
+
+    @cached_property
+    def area(self) -> int:
+        return 3 * self.radius**2
+
+
 class Person(pydantic.BaseModel):
     name: str = pydantic.Field(alias="fullName")
     born: int = 1970
@@ -156,6 +166,18 @@ class Money:
         return cls(data["cents"])
 
 
+class Nesting:
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def to_json(self) -> Any:
+        return self.inner
+
+    @classmethod
+    def from_json(cls, data: Any) -> Nesting:
+        return cls(data)
+
+
 class Demanding(Exception):
     def __init__(self, code: int, *, hint: str) -> None:
         super().__init__(f"code {code}")
@@ -183,12 +205,44 @@ class Untouchable(Exception):
         self.touched.append("init")
 
 
+class Wrapping(Exception):
+    """As many are: the wrapped one is an argument and an attribute."""
+
+    def __init__(self, inner: BaseException) -> None:
+        super().__init__(inner)
+        self.inner = inner
+
+
 class Broken(Exception):
     def __str__(self) -> str:
         raise SystemExit("no text")
 
     def __repr__(self) -> str:
         raise KeyboardInterrupt
+
+
+class Shy(Exception):
+    """Raises when it is looked at."""
+
+    @property
+    def args(self) -> Any:  # type: ignore[override]
+        raise LookupError("not today")
+
+
+class MyDict(dict[str, int]):
+    pass
+
+
+class MyTuple(tuple[int, ...]):
+    pass
+
+
+class MyText(str):
+    pass
+
+
+class MyDate(date):
+    pass
 
 
 class MyList(list[int]):

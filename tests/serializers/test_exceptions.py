@@ -11,6 +11,7 @@ import pytest
 from pynenc import errors
 from pynenc.errors import RemoteTraceback, SerializationError, TaskFailed
 from pynenc.ports.serializer import Serializer
+from pynenc.serializers import packing
 from pynenc.serializers.exceptions import decode_exception, encode_exception
 from pynenc.serializers.text import JsonSerializer
 from pynenc.serializers.types import KnownTypes
@@ -165,6 +166,20 @@ def test_a_deep_traceback_is_bounded(serializer: Serializer, types: KnownTypes) 
     data = encode_exception(error, serializer, types)
 
     assert len(data) < 200_000
+
+
+def test_exceptions_that_hold_each_other_twice_are_kept_as_text(
+    serializer: Serializer, types: KnownTypes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "MOST_EXCEPTIONS", 100)
+    error: BaseException = ValueError("the first")
+    for _ in range(40):
+        error = models.Wrapping(error)
+
+    kept = decode_exception(encode_exception(error, serializer, types), serializer, types)
+
+    assert type(kept) is models.Wrapping
+    assert "Wrapping" in kept.args[0]
 
 
 def test_exceptions_are_values_too(serializer: Serializer, types: KnownTypes) -> None:

@@ -79,6 +79,12 @@ def test_annotations_that_lead_nowhere_leave_the_others_known() -> None:
     assert types.resolve(name_of(models.Line)) is models.Line
 
 
+def test_a_module_that_was_barred_has_no_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "this", None)
+
+    assert KnownTypes().resolve("this:Zen") is None
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

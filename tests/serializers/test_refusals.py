@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import struct
+import threading
 from collections import defaultdict
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from pynenc.errors import SerializationError
 from pynenc.ports.serializer import Serializer
+from pynenc.serializers import packing
 from pynenc.serializers.arguments import encode_arguments
 from pynenc.serializers.packing import MAX_DEPTH
 from pynenc.serializers.text import JsonSerializer
@@ -48,6 +52,8 @@ def refusal(serializer: Serializer, value: Any) -> SerializationError:
         (models.Robot("x", [len]), "parts[0]"),  # type: ignore[list-item]
         (models.Loose.model_validate({"extra": [object()]}), "extra[0]"),
         ({"error": ValueError(1, object())}, "error[1]"),
+        ({"error": [models.Shy()]}, "error[0]"),
+        ([models.Nesting({"a": [object()]})], "[0].a[0]"),
     ],
 )
 def test_the_error_leads_to_the_part(value: Any, path: str, serializer: Serializer) -> None:
@@ -59,6 +65,13 @@ def test_the_error_leads_to_the_part(value: Any, path: str, serializer: Serializ
     [
         (models.MyList([1]), "extends list and cannot be kept; pass a plain list"),
         (models.MyInt(1), "extends int"),
+        (models.MyDict(a=1), "extends dict"),
+        (models.MyTuple([1]), "extends tuple"),
+        (models.MyText("a"), "extends str"),
+        (models.MyDate(2024, 1, 1), "models.MyDate cannot be kept"),
+        (threading.Lock(), "lock cannot be kept"),
+        (threading, "type module cannot be kept"),
+        (models.Shy(1), "Shy cannot be looked at: LookupError('not today')"),
         (models.GrowingDict("x"), "extends dict"),
         (models.local_class()(), "defined inside a function"),
         (models.Plain, "a class cannot be kept"),
@@ -126,6 +139,32 @@ def test_depth_is_limited_to_what_can_be_read_again(wrap: Any, keep: Any, serial
 
     assert keep(value) == value
     assert "deep" in str(refusal(serializer, wrap(value)))
+
+
+def test_a_zone_that_is_not_what_its_key_names_is_refused(serializer: Serializer) -> None:
+    one_hour = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 3600, 0, 0) + b"ONE\0"
+    zone = ZoneInfo.from_file(io.BytesIO(one_hour), key="Europe/Paris")
+
+    assert "time zone" in str(refusal(serializer, datetime(2024, 1, 1, tzinfo=zone)))
+
+
+def test_what_to_json_returns_counts_as_one_level(serializer: Serializer) -> None:
+    value: Any = 1
+    for _ in range(MAX_DEPTH + 1):
+        value = models.Nesting(value)
+
+    assert "deep" in str(refusal(serializer, value))
+
+
+def test_exceptions_that_hold_each_other_twice_are_refused_before_they_fill_the_memory(
+    serializer: Serializer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "MOST_EXCEPTIONS", 100)
+    error: BaseException = ValueError()
+    for _ in range(40):
+        error = models.Wrapping(error)
+
+    assert "more than 100 exceptions" in str(refusal(serializer, error))
 
 
 def test_a_repr_that_fails_does_not_hide_the_reason(serializer: Serializer) -> None:

@@ -167,6 +167,13 @@ def test_a_cached_property_does_not_hinder(keep: Keep) -> None:
     assert "shout" not in vars(kept)
 
 
+def test_a_cached_property_of_a_slotted_class_does_not_hinder_and_is_not_computed_for_it(keep: Keep) -> None:
+    circle, computed = models.Circle(2), models.Circle(2)
+    assert computed.area == 12
+
+    assert [keep(circle).area, keep(computed).area] == [12, 12]
+
+
 def test_private_attributes_and_set_fields_of_a_model_are_kept(keep: Keep) -> None:
     value = models.Person(fullName="Ada")
     value._visits = 7
