@@ -167,6 +167,7 @@ class Pynenc:
         task: Task[..., Any] = Task(self, func, options)
         TaskOptions.check(task.task_id, options)
         self.types.learn_module(func.__module__)
+        self.types.learn_annotations(func)
         self.tasks[task.task_id] = task
         return task
 

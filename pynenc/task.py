@@ -175,7 +175,6 @@ class Task(Generic[P, R]):
     def payloads(self) -> Payloads:
         """How this task's values are kept: with its own serializer and threshold, else the app's."""
         options = self.options_in_force
-        self.app.types.learn_annotations(self.func)
         if options.serializer is None and options.client_data_threshold is None:
             return self.app.payloads
         return self.app.payloads_for(options.serializer, options.client_data_threshold)

@@ -9,17 +9,8 @@ from pynenc.invocation.history import HistoryEntry
 from pynenc.io import Op
 from pynenc.model.ids import SessionId
 from pynenc.model.records import Attempt, Control, Outcome, Snapshot
-from pynenc.model.status import InvocationStatus, Reason, State, ready_status
+from pynenc.model.status import InvocationStatus, Reason, State, live_status, ready_status
 from pynenc.ports.backend import Backend
-
-_ENDED_AS = {
-    Reason.RETRY: InvocationStatus.RETRY,
-    Reason.TIMED_OUT: InvocationStatus.RETRY,
-    Reason.RELEASED: InvocationStatus.REROUTED,
-    Reason.RUNNER_LOST_PENDING: InvocationStatus.PENDING_RECOVERY,
-    Reason.RUNNER_LOST_RUNNING: InvocationStatus.RUNNING_RECOVERY,
-    Reason.WORKER_CRASHED: InvocationStatus.KILLED,
-}
 
 
 def derive_history(backend: Backend, snapshot: Snapshot) -> Op[list[HistoryEntry]]:
@@ -31,11 +22,7 @@ def derive_history(backend: Backend, snapshot: Snapshot) -> Op[list[HistoryEntry
 
 def public_status(control: Control) -> InvocationStatus:
     """Return the status users see for a live invocation."""
-    if control.state is State.OWNED:
-        return InvocationStatus.PENDING if control.started_at_us is None else InvocationStatus.RUNNING
-    if control.state is State.SUSPENDED:
-        return InvocationStatus.PAUSED
-    return ready_status(control.reason)
+    return live_status(control.state, control.reason, started=control.started_at_us is not None)
 
 
 def _entries(snapshot: Snapshot, names: dict[SessionId, str]) -> Iterator[HistoryEntry]:
@@ -70,8 +57,14 @@ def _attempt_end(row: Attempt, names: dict[SessionId, str]) -> Iterator[HistoryE
         yield _entry(InvocationStatus(row.detail), row.ended_at_us, attempt=row.number, runner=runner)
         yield _entry(InvocationStatus.REGISTERED, row.ended_at_us, attempt=0, detail="requeued")
     else:
-        status = _ENDED_AS.get(row.reason, InvocationStatus.REROUTED)
-        yield _entry(status, row.ended_at_us, attempt=row.number, runner=runner, worker=row.worker, detail=row.detail)
+        yield _entry(
+            ready_status(row.reason),
+            row.ended_at_us,
+            attempt=row.number,
+            runner=runner,
+            worker=row.worker,
+            detail=row.detail,
+        )
 
 
 def _last(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from pynenc.context import current_run
 from pynenc.errors import MalformedMessage
 from pynenc.invocation.history import Progress
-
-if TYPE_CHECKING:
-    from pynenc.invocation.distributed import DistributedInvocation
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Progress)
@@ -21,9 +18,6 @@ _LONGEST_NOTE = 64 * 1024
 
 class ProgressReporter:
     """What `invocation.progress` is inside the body: call it to report."""
-
-    def __init__(self, invocation: DistributedInvocation[..., Any]) -> None:
-        self._invocation = invocation
 
     def __call__(self, done: float | None = None, total: float | None = None, message: str = "") -> None:
         """Report how far the body is. Cheap, never blocks; the latest report wins."""

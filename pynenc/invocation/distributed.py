@@ -122,14 +122,14 @@ class DistributedInvocation(BaseInvocation[P, R]):
         from pynenc.core.progress import ProgressReporter, read_progress
 
         if self._attempt is not None:
-            return ProgressReporter(self)
+            return ProgressReporter()
         return read_progress(self.snapshot().progress)
 
     def heartbeat(self, details: Any = None) -> None:
         """From inside the body: tell that it is alive and, if given, where it stands."""
         from pynenc.core.progress import ProgressReporter
 
-        ProgressReporter(self).heartbeat(details)
+        ProgressReporter().heartbeat(details)
 
     def why(self) -> str:
         from pynenc.core.why import explain

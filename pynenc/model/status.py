@@ -102,6 +102,15 @@ def ready_status(reason: Reason) -> InvocationStatus:
     return _READY_STATUS.get(reason, InvocationStatus.REGISTERED)
 
 
+def live_status(state: State, reason: Reason, *, started: bool) -> InvocationStatus:
+    """Return the public status of a live invocation."""
+    if state is State.OWNED:
+        return InvocationStatus.RUNNING if started else InvocationStatus.PENDING
+    if state is State.SUSPENDED:
+        return InvocationStatus.PAUSED
+    return ready_status(reason)
+
+
 _READY_STATUS = {
     Reason.RETRY: InvocationStatus.RETRY,
     Reason.TIMED_OUT: InvocationStatus.RETRY,

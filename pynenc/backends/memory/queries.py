@@ -17,7 +17,7 @@ from pynenc.model.records import (
     Snapshot,
     Standing,
 )
-from pynenc.model.status import InvocationStatus, State, ready_status
+from pynenc.model.status import InvocationStatus, State, live_status
 
 MOST_AHEAD = 10_000
 MOST_NAMED = 20
@@ -67,15 +67,9 @@ def status(state: MemoryState, invocation_id: InvocationId) -> InvocationStatus 
     if outcome is not None:
         return outcome.status
     record = state.records.get(invocation_id)
-    return None if record is None else _live_status(record)
-
-
-def _live_status(record: Record) -> InvocationStatus:
-    if record.state is State.OWNED:
-        return InvocationStatus.PENDING if record.started_at_us is None else InvocationStatus.RUNNING
-    if record.state is State.SUSPENDED:
-        return InvocationStatus.PAUSED
-    return ready_status(record.reason)
+    if record is None:
+        return None
+    return live_status(record.state, record.reason, started=record.started_at_us is not None)
 
 
 def listing(state: MemoryState, wanted: ListFilter) -> list[Snapshot]:

@@ -10,6 +10,7 @@ from pynenc.backends.memory.submitting import add_edge
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import CompletionReply, Suspend, Verdict, WatchReply
 from pynenc.model.status import InvocationStatus, State
+from pynenc.model.wait_graph import cycle_closed_by
 
 
 def suspend(state: MemoryState, session: Session, record: Record | None, wish: Suspend, now_us: int) -> CompletionReply:
@@ -28,7 +29,8 @@ def suspend(state: MemoryState, session: Session, record: Record | None, wish: S
     need = min(wish.need, len(waits)) or len(waits)
     if len(final) >= need:
         return CompletionReply(Verdict.SATISFIED, outcomes=final)
-    cycle = find_cycle(state, record.id, [waited for waited in waits if waited not in state.outcomes])
+    awaited = [waited for waited in waits if waited not in state.outcomes]
+    cycle = cycle_closed_by(record.id, awaited, lambda each: sorted(state.waiters.get(each, ())))
     if cycle:
         return CompletionReply(Verdict.WAIT_CYCLE, cycle=cycle)
     note_run(record, wish.ran_us, wish.worker, now_us)
@@ -58,37 +60,6 @@ def _register(
     record.suspended_at_us = now_us
     record.wait_until_us = None if timeout_us is None else now_us + timeout_us
     state.index(record)
-
-
-def find_cycle(state: MemoryState, waiter: InvocationId, waited: Sequence[InvocationId]) -> tuple[InvocationId, ...]:
-    """Return the cycle that waiting would close, from `waiter` back to itself; () if there is none.
-
-    Walks from the waiter over those that wait for it, and theirs: usually the short chain of its parents,
-    however many it would wait for.
-    """
-    wanted = set(waited)
-    towards: dict[InvocationId, InvocationId] = {}
-    seen, frontier = {waiter}, [waiter]
-    if waiter in wanted:
-        return (waiter, waiter)
-    while frontier:
-        reached = frontier.pop(0)
-        for upstream in sorted(state.waiters.get(reached, ())):
-            if upstream in seen:
-                continue
-            seen.add(upstream)
-            towards[upstream] = reached
-            if upstream in wanted:
-                return (waiter, *_path(towards, upstream, waiter))
-            frontier.append(upstream)
-    return ()
-
-
-def _path(towards: dict[InvocationId, InvocationId], start: InvocationId, goal: InvocationId) -> list[InvocationId]:
-    path = [start]
-    while path[-1] != goal:
-        path.append(towards[path[-1]])
-    return path
 
 
 def watch(state: MemoryState, session: Session, ids: Sequence[InvocationId]) -> WatchReply:

@@ -69,13 +69,7 @@ class Database:
             try:
                 connection = self._open_writer()
                 self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
-                try:
-                    result = unit(connection)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    _roll_back(connection)
-                    raise
-                return result
+                return _to_the_end(connection, unit)
             except sqlite3.Error as error:
                 raise self._failed(error) from error
 
@@ -148,7 +142,7 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        current = self._patiently(lambda: is_current(connection, self.path))
+        current = self._patiently(lambda: _in_snapshot(connection, lambda each: is_current(each, self.path)))
         self._patiently(lambda: use_write_ahead_log(connection, self.path))
         if not current:
             self._patiently(lambda: connection.execute("BEGIN EXCLUSIVE"))
@@ -258,6 +252,11 @@ class Database:
 
 def _in_snapshot(connection: sqlite3.Connection, unit: Callable[[sqlite3.Connection], T]) -> T:
     connection.execute("BEGIN")
+    return _to_the_end(connection, unit)
+
+
+def _to_the_end(connection: sqlite3.Connection, unit: Callable[[sqlite3.Connection], T]) -> T:
+    """Run `unit` in the transaction that has begun, and commit it; or roll it back."""
     try:
         result = unit(connection)
         connection.execute("COMMIT")

@@ -28,11 +28,17 @@ def latest_version() -> int:
 def is_current(connection: sqlite3.Connection, path: str) -> bool:
     """Whether the file is a store of exactly this schema; False for an empty file or an older schema.
 
+    Call it inside a transaction: read one by one, what it reads could lie on both sides of another process's
+    migration, and look like a foreign file.
+
     Raises:
         StoreCorrupted: it is a SQLite file of somebody else.
         SchemaTooNew: a newer release wrote it.
     """
-    application, version, tables = _identity(connection)
+    # The first read of a table takes the snapshot; a pragma alone does not in every version.
+    tables = _number(connection, "SELECT count(*) FROM sqlite_master")
+    application = _number(connection, "PRAGMA application_id")
+    version = _number(connection, "PRAGMA user_version")
     if application != APPLICATION_ID:
         if application or version or tables:
             raise StoreCorrupted(
@@ -83,24 +89,6 @@ def statements(script: str) -> list[str]:
             found.append(pending)
             pending = ""
     return found
-
-
-def _identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Return application id, schema version and number of tables, from one snapshot.
-
-    Read one by one they could lie on both sides of another process's migration, and look like a foreign file.
-    """
-    own_transaction = not connection.in_transaction
-    if own_transaction:
-        connection.execute("BEGIN")
-    try:
-        # The first read of a table takes the snapshot; a pragma alone does not in every version.
-        tables = _number(connection, "SELECT count(*) FROM sqlite_master")
-        application = _number(connection, "PRAGMA application_id")
-        return application, _number(connection, "PRAGMA user_version"), tables
-    finally:
-        if own_transaction:
-            connection.execute("COMMIT")
 
 
 def _number(connection: sqlite3.Connection, statement: str) -> int:

@@ -18,6 +18,7 @@ from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import CompletionReply, Resumed, Suspend, Verdict, WatchReply
 from pynenc.model.status import InvocationStatus, Reason
+from pynenc.model.wait_graph import cycle_closed_by
 
 _ACCEPTED = CompletionReply(Verdict.ACCEPTED)
 
@@ -71,37 +72,15 @@ def add_edges(unit: Unit, waiter: InvocationId, waited: Sequence[InvocationId]) 
 
 
 def _find_cycle(unit: Unit, live: Live, waited: Sequence[InvocationId]) -> tuple[InvocationId, ...]:
-    """Return the cycle that waiting would close, from the waiter back to itself; () if there is none.
+    """Return the cycle that waiting would close; without a look at the table if nobody waits for the waiter."""
 
-    Walks from the waiter over those that wait for it, and theirs: usually the short chain of its parents,
-    however many it would wait for.
-    """
-    waiter, wanted = live.id, set(waited)
-    if waiter in wanted:
-        return (waiter, waiter)
-    if not live.flags & AWAITED:
-        return ()
-    towards: dict[InvocationId, InvocationId] = {}
-    seen, frontier = {waiter}, [waiter]
-    for reached in frontier:
-        for (upstream,) in unit.connection.execute(
-            "SELECT waiter FROM wait WHERE waited = ? ORDER BY waiter", (reached,)
-        ).fetchall():
-            if upstream in seen:
-                continue
-            seen.add(upstream)
-            towards[upstream] = reached
-            if upstream in wanted:
-                return (waiter, *_path(towards, upstream, waiter))
-            frontier.append(upstream)
-    return ()
+    def waiters_of(invocation_id: InvocationId) -> list[InvocationId]:
+        if invocation_id == live.id and not live.flags & AWAITED:
+            return []
+        rows = unit.connection.execute("SELECT waiter FROM wait WHERE waited = ? ORDER BY waiter", (invocation_id,))
+        return [row[0] for row in rows]
 
-
-def _path(towards: dict[InvocationId, InvocationId], start: InvocationId, goal: InvocationId) -> list[InvocationId]:
-    path = [start]
-    while path[-1] != goal:
-        path.append(towards[path[-1]])
-    return path
+    return cycle_closed_by(live.id, waited, waiters_of)
 
 
 def go_on(unit: Unit, session: int, want: int) -> list[Resumed]:
