@@ -293,7 +293,7 @@ class Pynenc:
 
             with self._lock:
                 if self._backend is None:
-                    self._backend = open_backend(self.conf.url)
+                    self._backend = open_backend(self.conf.url, app_id=self.app_id)
         return self._backend
 
     def use_backend(self, backend: Backend) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qsl, urlsplit
 
 from pynenc.clock import system_clock_us
@@ -11,31 +11,49 @@ from pynenc.errors import ConfigurationError, NotYetAvailable
 from pynenc.ports.backend import Backend, ClockUs
 from pynenc.ports.scheduler import Scheduler
 
-_STORES = {"memory": "pynenc.backends.memory", "sqlite": "pynenc.backends.sqlite"}
-_COMING = ("redis", "rediss", "postgresql", "postgres", "mysql", "mariadb", "mongodb")
+_EMBEDDED = {"memory": "pynenc.backends.memory", "sqlite": "pynenc.backends.sqlite"}
+_REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_SERVERS = {
+    **dict.fromkeys(_REDIS, "pynenc.backends.redis"),
+    **dict.fromkeys(("postgresql", "postgres"), "pynenc.backends.postgresql"),
+}
+_COMING = ("mysql", "mariadb", "mongodb")
 _SCHEDULERS = {"fifo": "pynenc.scheduling.fifo:FifoScheduler"}
 _COMING_SCHEDULERS = ("lifo", "priority", "deadline", "shortest", "dependency", "fair")
 
 
-def open_backend(url: str, *, clock: ClockUs = system_clock_us) -> Backend:
+def open_backend(url: str, *, app_id: str = "pynenc", clock: ClockUs | None = None) -> Backend:
     """Return the store that `url` means. Nothing is opened before the first operation.
 
+    Args:
+        url: scheme, place and options of the store.
+        app_id: what keeps several apps on one server apart.
+        clock: where instants come from, instead of the store's own clock: for tests.
+
     Raises:
-        ConfigurationError: the URL or one of its options is not understood.
+        ConfigurationError: the URL or one of its options is not understood, or the store's client library is missing.
         NotYetAvailable: the store is known, but not part of this release.
     """
     scheme = urlsplit(url).scheme
     if scheme in _COMING:
-        raise NotYetAvailable(f"the store {scheme}://", "use sqlite:///path or memory://")
-    module = _STORES.get(scheme)
+        raise NotYetAvailable(f"the store {scheme}://", "use one of " + _named(_EMBEDDED, ("redis", "postgresql")))
+    base, _, query = url.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if scheme in _SERVERS:
+        opener: Callable[..., Backend] = importlib.import_module(_SERVERS[scheme]).open_backend
+        return opener(base, clock=clock, options=options, app_id=app_id)
+    module = _EMBEDDED.get(scheme)
     if module is None:
         raise ConfigurationError(
             f"{scheme + '://' if scheme else repr(url)} is no store that Pynenc knows; "
-            f"use one of {', '.join(name + '://' for name in _STORES)}"
+            f"use one of {_named(_EMBEDDED, _SERVERS)}"
         )
-    opener: Callable[..., Backend] = importlib.import_module(module).open_backend
-    base, _, query = url.partition("?")
-    return opener(base, clock=clock, options=dict(parse_qsl(query, keep_blank_values=True)))
+    embedded: Callable[..., Backend] = importlib.import_module(module).open_backend
+    return embedded(base, clock=clock or system_clock_us, options=options)
+
+
+def _named(*schemes: Iterable[str]) -> str:
+    return ", ".join(f"{name}://" for each in schemes for name in each)
 
 
 def scheduler_of(choice: str | type[Scheduler] | Scheduler) -> Scheduler:
