@@ -1,0 +1,27 @@
+-- claim_ids: claim these invocations if they are READY without an owner; same effects as a claim by queue.
+--
+-- ARGV[2]  {session, ids}
+-- Reply    {verdicts, claims}: a verdict per id (0 claimed, 1 busy, 2 not ready, 3 final, 4 unknown), claims in order
+-- Refuses  SESSION_GONE
+-- Atomic; O(n log N).
+
+--- include shared/store.lua
+--- include shared/unit.lua
+--- include shared/waking.lua
+--- include shared/ending.lua
+--- include shared/sessions.lua
+--- include shared/waiting.lua
+--- include shared/claiming.lua
+
+local request = unpack_record(ARGV[2])
+local session = request[1]
+engine.renew(session)
+engine.fetch(request[2])
+local verdicts, taken = {}, {}
+for place, id in ipairs(request[2]) do
+  local verdict, r = engine.claim_one(session, id)
+  verdicts[place] = verdict
+  if r then taken[#taken + 1] = r end
+end
+engine.finish()
+return pack({ verdicts, engine.claims_of(taken) })

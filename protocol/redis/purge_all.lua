@@ -1,0 +1,47 @@
+-- purge_all: forget a part of everything; called until nothing is left. Sessions stay.
+--
+-- ARGV[2]  budget: most invocations to forget in this call
+-- Reply    how many went
+-- Atomic per call, so that others get their turn in between; O(budget log N).
+
+--- include shared/store.lua
+--- include shared/unit.lua
+--- include shared/ending.lua
+--- include shared/forgetting.lua
+
+-- Take a live invocation out of every index without an outcome.
+local function erase(r)
+  local parent = engine.parent_of(call('GET', P .. 'c' .. r.id))
+  if parent then call('SREM', P .. 'h' .. parent, r.id) end
+  engine.drop_edges(r)
+  if r[C_KEY] ~= '' then engine.free_key(r.id, r[C_KEY]) end
+  for _, session in ipairs(call('SMEMBERS', P .. 'v' .. r.id)) do call('SREM', P .. 'y' .. session, r.id) end
+  engine.count_call(r[C_REGISTERED_AT], -1)
+  r.gone = true
+  engine.touch(r)
+end
+
+local ids = call('ZRANGE', P .. 'all', 0, tonumber(ARGV[2]) - 1)
+engine.fetch(ids)
+for _, id in ipairs(ids) do
+  local r = engine.record(id)
+  local o = not r and engine.outcome(id)
+  if o then
+    engine.forget(id, o)
+  else
+    if r then erase(r) end
+    call('ZREM', P .. 'all', id)
+  end
+  call('UNLINK', P .. 'c' .. id, P .. 'o' .. id, P .. 'a' .. id, P .. 'g' .. id, P .. 'h' .. id, P .. 'd' .. id,
+    P .. 'v' .. id)
+end
+engine.flush()
+
+if #ids < tonumber(ARGV[2]) then
+  for _, session in ipairs(call('ZRANGE', P .. 'l', 0, -1)) do
+    call('DEL', P .. 'x' .. session, P .. 'y' .. session, P .. 'w' .. session, P .. 'r' .. session)
+  end
+  for _, key in ipairs(call('ZRANGE', P .. 'data', 0, -1)) do call('UNLINK', P .. 'b' .. key) end
+  call('DEL', P .. 'data', P .. 'hours', P .. 'broken', P .. 'n', P .. 't', P .. 'e')
+end
+return #ids

@@ -1,0 +1,120 @@
+-- Claims: who gets the next invocation.
+
+-- Whether `r` should have started before now; then it has ended.
+function engine.has_expired(r)
+  if not r[C_EXPIRES_AT] or r[C_EXPIRES_AT] > now then return false end
+  engine.expire(r)
+  return true
+end
+
+function engine.take(r, session)
+  r[C_STATE], r[C_OWNER], r[C_WORKER] = OWNED, session, 0
+  r[C_EPOCH], r[C_ATTEMPT] = r[C_EPOCH] + 1, r[C_ATTEMPT] + 1
+  r[C_CLAIMED_AT], r[C_STARTED_AT] = now, false
+  if r[C_KEY] ~= '' and r[C_KEY_PHASE] == KEY_UNTIL_CLAIMED then engine.free_key(r.id, r[C_KEY]) end
+  engine.touch(r)
+end
+
+-- What the owner of freshly claimed records gets, in order.
+function engine.claims_of(taken)
+  local keys, claims = {}, {}
+  for place, r in ipairs(taken) do keys[place] = P .. 'c' .. r.id end
+  local calls = engine.get_many(keys)
+  for place, r in ipairs(taken) do
+    claims[place] = {
+      r.id, r[C_EPOCH], r[C_ATTEMPT], r[C_CRASHES], r[C_QUEUE], r[C_RANK], r[C_CANCEL_REQUESTED], calls[place] or '',
+    }
+  end
+  return claims
+end
+
+-- Let up to `want` suspended invocations of the session go on.
+function engine.claim_resumable(session, want)
+  local resumed = {}
+  if want <= 0 then return resumed end
+  for _, id in ipairs(call('ZRANGE', P .. 'r' .. session, 0, want - 1)) do
+    local r = engine.record(id)
+    if r and r[C_STATE] == READY and r[C_OWNER] == session then
+      engine.write_attempt(r, REASON_WAITED, '', '')
+      r[C_STATE], r[C_SUSPENDED_AT] = OWNED, false
+      resumed[#resumed + 1] = { id, r[C_EPOCH], r[C_TIMED_OUT], engine.outcomes_of(engine.split_ids(r[C_WAITS])) }
+      r[C_WAITS], r[C_TIMED_OUT] = '', false
+      engine.touch(r)
+    else
+      call('ZREM', P .. 'r' .. session, id)
+    end
+  end
+  engine.flush()
+  return resumed
+end
+
+-- The queues to claim from: those asked for, or all of Python's, without the paused ones and the empty ones.
+function engine.open_queues(wanted)
+  local found = {}
+  for _, queue in ipairs(#wanted > 0 and engine.distinct(wanted) or call('SMEMBERS', P .. 'queues')) do
+    if engine.serves(wanted, queue) and call('SISMEMBER', P .. 'paused', queue) == 0
+      and call('EXISTS', P .. 'q' .. queue) == 1 then
+      found[#found + 1] = queue
+    end
+  end
+  return found
+end
+
+-- Take the first `number` ids out of the ready index of one queue, or by rank and id over several.
+function engine.pop_ready(queues, number)
+  if #queues == 1 then
+    local popped, ids = call('ZPOPMIN', P .. 'q' .. queues[1], number), {}
+    for place = 1, #popped, 2 do ids[#ids + 1] = popped[place] end
+    return ids
+  end
+  local heads, ids = {}, {}
+  for _, queue in ipairs(queues) do
+    local entries = call('ZRANGE', P .. 'q' .. queue, 0, number - 1, 'WITHSCORES')
+    for place = 1, #entries, 2 do
+      heads[#heads + 1] = { tonumber(entries[place + 1]), entries[place], queue }
+    end
+  end
+  table.sort(heads, function(one, other)
+    if one[1] ~= other[1] then return one[1] < other[1] end
+    return engine.before(one[2], other[2])
+  end)
+  for place = 1, math.min(number, #heads) do
+    ids[place] = heads[place][2]
+    call('ZREM', P .. 'q' .. heads[place][3], heads[place][2])
+  end
+  return ids
+end
+
+-- Hand up to `want` READY invocations of the queues to the session, by (rank, id).
+function engine.claim_new(session, wanted, want)
+  local taken = {}
+  local queues = want > 0 and engine.open_queues(wanted) or {}
+  while #queues > 0 and #taken < want do
+    local ids = engine.pop_ready(queues, want - #taken)
+    if #ids == 0 then break end
+    engine.fetch(ids)
+    for _, id in ipairs(ids) do
+      local r = engine.record(id)
+      if r and r[C_STATE] == READY and r[C_OWNER] == 0 then
+        r.ready = false
+        if not engine.has_expired(r) then
+          engine.take(r, session)
+          taken[#taken + 1] = r
+        end
+      end
+    end
+    engine.flush()
+  end
+  return engine.claims_of(taken)
+end
+
+-- Claim this very invocation where it is READY without an owner: verdict, record.
+function engine.claim_one(session, id)
+  local r = engine.record(id)
+  if not r then return engine.outcome(id) and CLAIM_FINAL or CLAIM_UNKNOWN end
+  if r[C_OWNER] ~= 0 then return CLAIM_BUSY end
+  if r[C_STATE] ~= READY or call('SISMEMBER', P .. 'paused', r[C_QUEUE]) == 1 then return CLAIM_NOT_READY end
+  if engine.has_expired(r) then return CLAIM_FINAL end
+  engine.take(r, session)
+  return CLAIM_CLAIMED, r
+end

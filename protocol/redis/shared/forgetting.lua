@@ -1,0 +1,44 @@
+-- What purge and retention take away.
+
+-- The parent in the stored form of a call: see submit.lua.
+function engine.parent_of(stored)
+  if stored and string.byte(stored, 1) == 1 then return string.sub(stored, 2, 17) end
+  return nil
+end
+
+-- Count a known call under the hour of its submission: the earliest hour bounds the age of the oldest call.
+function engine.count_call(registered_at, number)
+  local hour = string.format('%.0f', math.floor(registered_at / HOUR))
+  if call('HINCRBY', P .. 'hours', hour, number) <= 0 then call('HDEL', P .. 'hours', hour) end
+end
+
+-- Drop everything that is known of a final invocation.
+function engine.forget(id, o)
+  local parent = engine.parent_of(call('GET', P .. 'c' .. id))
+  if parent then call('SREM', P .. 'h' .. parent, id) end
+  if o[O_KEY] ~= '' then engine.free_key(id, o[O_KEY]) end
+  engine.count_call(o[O_REGISTERED_AT], -1)
+  call('UNLINK', P .. 'c' .. id, P .. 'o' .. id, P .. 'a' .. id, P .. 'g' .. id)
+  call('ZREM', P .. 'e', id)
+  call('ZREM', P .. 'all', id)
+  outcomes[id] = false
+end
+
+function engine.oldest_call()
+  local oldest
+  for _, hour in ipairs(call('HKEYS', P .. 'hours')) do
+    local moment = tonumber(hour) * HOUR
+    if not oldest or moment < oldest then oldest = moment end
+  end
+  return oldest or now
+end
+
+-- Drop data that no known invocation can name: it was last written well before the oldest of them was submitted.
+function engine.drop_client_data(budget)
+  local limit = engine.oldest_call() - CLIENT_DATA_MARGIN
+  local old = call('ZRANGEBYSCORE', P .. 'data', '-inf', '(' .. string.format('%.0f', limit), 'LIMIT', 0, budget)
+  for _, key in ipairs(old) do
+    call('UNLINK', P .. 'b' .. key)
+    call('ZREM', P .. 'data', key)
+  end
+end

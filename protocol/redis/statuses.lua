@@ -1,0 +1,14 @@
+-- statuses: where each id stands.
+--
+-- ARGV[2]  ids
+-- Reply    the status of a final one, {state, reason, started} of a live one, false for an unknown one
+-- One consistent read; O(n).
+
+--- include shared/store.lua
+--- include shared/unit.lua
+--- include shared/reading.lua
+
+local ids, found = unpack_record(ARGV[2]), {}
+engine.fetch(ids)
+for place, id in ipairs(ids) do found[place] = engine.standing_of(id) end
+return pack(found)

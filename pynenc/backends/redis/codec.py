@@ -1,0 +1,338 @@
+"""Requests and replies of the scripts as bytes: MessagePack, with bytes as its old raw type, which is all Redis reads.
+
+Arrays by position; the headers of `protocol/redis/*.lua` say which. Absent instants are False, absent ids empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgpack
+
+from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.model.records import (
+    Attempt,
+    Call,
+    Cancelled,
+    CancelNotice,
+    Claim,
+    Completion,
+    CompletionReply,
+    Control,
+    Crash,
+    Exchange,
+    Failure,
+    FinishedNotice,
+    Message,
+    Outcome,
+    Release,
+    Resumed,
+    Retry,
+    Snapshot,
+    Submission,
+    Success,
+    Suspend,
+    Verdict,
+)
+from pynenc.model.status import InvocationStatus, Reason, State, live_status
+
+_VERDICTS = tuple(CompletionReply(verdict) for verdict in Verdict)
+_LINEAGE_SIZE = 33
+"""Bytes before a stored call that has a parent: a mark, the parent and the root."""
+
+
+def pack(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value, use_bin_type=False)
+    return packed
+
+
+def unpack(data: bytes) -> Any:
+    return msgpack.unpackb(data, raw=True, strict_map_key=False)
+
+
+# --- requests -------------------------------------------------------------------------------------------
+
+
+def submission_fields(item: Submission) -> list[Any]:
+    """Return what `submit.lua` reads of one item."""
+    parent = item.parent
+    call = pack((item.task_id, item.queue, item.language, item.policy, item.meta, item.arguments))
+    return [
+        item.invocation_id,
+        item.queue,
+        item.band,
+        False if item.key is None else item.key,
+        item.delay_us,
+        False if item.expires_us is None else item.expires_us,
+        False if item.retention_us is None else item.retention_us,
+        item.max_crashes,
+        b"".join(item.after),
+        item.after_policy.value,
+        item.dedupe.key if item.dedupe else b"",
+        item.dedupe.phase.value if item.dedupe else 0,
+        parent.invocation_id if parent else item.parent_id or b"",
+        parent.session if parent else 0,
+        parent.epoch if parent else 0,
+        call,
+    ]
+
+
+def _success(done: Success) -> tuple[Any, ...]:
+    return b"success", done.invocation_id, done.epoch, done.ran_us, done.worker, done.result
+
+
+def _failure(done: Failure) -> tuple[Any, ...]:
+    return b"failure", done.invocation_id, done.epoch, done.ran_us, done.worker, done.error, done.reason
+
+
+def _retry(done: Retry) -> tuple[Any, ...]:
+    place = (b"retry", done.invocation_id, done.epoch, done.ran_us, done.worker)
+    return (*place, done.error, done.delay_us, done.reason.value)
+
+
+def _release(done: Release) -> tuple[Any, ...]:
+    return b"release", done.invocation_id, done.epoch, done.ran_us, done.worker, done.detail, done.delay_us
+
+
+def _crash(done: Crash) -> tuple[Any, ...]:
+    return b"crash", done.invocation_id, done.epoch, done.ran_us, done.worker, done.detail
+
+
+def _cancelled(done: Cancelled) -> tuple[Any, ...]:
+    return b"cancelled", done.invocation_id, done.epoch, done.ran_us, done.worker, done.detail
+
+
+def _suspend(done: Suspend) -> tuple[Any, ...]:
+    timeout = False if done.timeout_us is None else done.timeout_us
+    place = (b"suspend", done.invocation_id, done.epoch, done.ran_us, done.worker)
+    return (*place, b"".join(done.waits), done.need, timeout)
+
+
+_COMPLETIONS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    Success: _success,
+    Failure: _failure,
+    Retry: _retry,
+    Release: _release,
+    Crash: _crash,
+    Cancelled: _cancelled,
+    Suspend: _suspend,
+}
+
+
+def completion_fields(done: Completion) -> tuple[Any, ...]:
+    """Return what `exchange.lua` reads of one completion."""
+    return _COMPLETIONS[type(done)](done)
+
+
+def exchange_fields(request: Exchange) -> tuple[Any, ...]:
+    """Return what `exchange.lua` reads of a request."""
+    return (
+        request.session,
+        [completion_fields(done) for done in request.completions],
+        [(each.invocation_id, each.epoch, each.worker, each.ago_us) for each in request.started],
+        [(each.invocation_id, each.epoch, each.body) for each in request.progress],
+        request.want,
+        request.queues,
+        request.claim_new,
+        request.idle,
+        request.tick_budget,
+    )
+
+
+# --- replies --------------------------------------------------------------------------------------------
+
+
+def _moment(value: Any) -> int | None:
+    return None if value is False else value
+
+
+def _id(value: bytes) -> InvocationId | None:
+    return InvocationId(value) if value else None
+
+
+class StoredCall:
+    """A call as it is kept: parent and root if it has one, then what the client sent."""
+
+    __slots__ = ("fields", "parent_id", "root_id")
+
+    def __init__(self, invocation_id: InvocationId, stored: bytes) -> None:
+        if stored[0] == 1:
+            self.parent_id = _id(stored[1:17])
+            self.root_id = InvocationId(stored[17:_LINEAGE_SIZE])
+            self.fields = unpack(stored[_LINEAGE_SIZE:])
+        else:
+            self.parent_id, self.root_id = None, invocation_id
+            self.fields = unpack(stored[1:])
+
+
+def claim_of(session: SessionId, row: list[Any]) -> Claim:
+    """Return a claim from its row and the call in it."""
+    invocation_id = InvocationId(row[0])
+    stored = StoredCall(invocation_id, row[7])
+    task_id, _, _, policy, meta, arguments = stored.fields
+    return Claim(
+        invocation_id=invocation_id,
+        session=session,
+        epoch=row[1],
+        attempt=row[2],
+        crashes=row[3],
+        task_id=task_id.decode(),
+        arguments=arguments,
+        policy=policy,
+        meta=meta,
+        queue=row[4].decode(),
+        rank=row[5],
+        parent_id=stored.parent_id,
+        root_id=stored.root_id,
+        cancel_requested=row[6],
+    )
+
+
+def outcome_of(invocation_id: bytes, fields: list[Any]) -> Outcome:
+    """Return an outcome from its fields."""
+    return Outcome(
+        invocation_id=InvocationId(invocation_id),
+        status=InvocationStatus(fields[0].decode()),
+        payload=fields[1],
+        reason=fields[2].decode(),
+        attempt=fields[3],
+        crashes=fields[4],
+        epoch=fields[5],
+        session=fields[6],
+        worker=fields[7],
+        registered_at_us=fields[8],
+        claimed_at_us=_moment(fields[9]),
+        started_at_us=_moment(fields[10]),
+        ended_at_us=fields[11],
+        expires_at_us=_moment(fields[12]),
+    )
+
+
+def verdict_of(reply: Any) -> CompletionReply:
+    """Return the reply to one completion."""
+    if isinstance(reply, int):
+        return _VERDICTS[reply]
+    number, outcomes, cycle = reply
+    return CompletionReply(Verdict(number), outcomes=outcomes_of(outcomes), cycle=tuple(cycle))
+
+
+def outcomes_of(rows: Sequence[list[Any]]) -> tuple[Outcome, ...]:
+    """Return outcomes from {id, fields}."""
+    return tuple(outcome_of(invocation_id, fields) for invocation_id, fields in rows)
+
+
+def resumed_of(row: list[Any]) -> Resumed:
+    """Return a resumed invocation from its row."""
+    return Resumed(
+        invocation_id=InvocationId(row[0]), epoch=row[1], timed_out=row[2], outcomes=outcomes_of(row[3])
+    )
+
+
+def message_of(data: bytes) -> Message:
+    """Return a message of an inbox."""
+    fields = unpack(data)
+    if fields[0] == 0:
+        return CancelNotice(invocation_id=fields[1], epoch=fields[2], detail=fields[3].decode())
+    return FinishedNotice(outcome=outcome_of(fields[1], unpack(fields[2])))
+
+
+def call_of(invocation_id: InvocationId, data: bytes, created_at_us: int) -> Call:
+    """Return a call from its stored form."""
+    stored = StoredCall(invocation_id, data)
+    task_id, queue, language, policy, meta, arguments = stored.fields
+    return Call(
+        invocation_id=invocation_id,
+        task_id=task_id.decode(),
+        queue=queue.decode(),
+        language=language.decode(),
+        arguments=arguments,
+        policy=policy,
+        meta=meta,
+        parent_id=stored.parent_id,
+        root_id=stored.root_id,
+        created_at_us=created_at_us,
+    )
+
+
+_FRESH = (0, 0, 0, False, False, 0, 0, b"", 0, False, False, 0, 0, False, False, False, 0, False, b"")
+"""What a stored control record leaves out at its end, from its eighth field on: `FRESH` in `constants.lua`."""
+KEY = 14
+"""Place of the deduplication key in a control record; in an outcome it is `FINAL_KEY`."""
+FINAL_KEY = 16
+
+
+def control_fields(data: bytes) -> list[Any]:
+    """Return all fields of a stored control record."""
+    fields = unpack(data)
+    return [*fields, *_FRESH[len(fields) - 7 :]]
+
+
+def control_of(data: bytes) -> Control:
+    """Return a control record from its stored form."""
+    fields = control_fields(data)
+    return Control(
+        state=State(fields[0]),
+        reason=Reason(fields[1]),
+        rank=fields[3],
+        registered_at_us=fields[4],
+        epoch=fields[7],
+        attempt=fields[8],
+        owner=SessionId(fields[9]) if fields[9] else None,
+        claimed_at_us=_moment(fields[10]),
+        started_at_us=_moment(fields[11]),
+        worker=fields[12],
+        not_before_us=_moment(fields[16]),
+        expires_at_us=_moment(fields[17]),
+        crashes=fields[18],
+        need_left=fields[19],
+        wait_until_us=_moment(fields[20]),
+        cancel_requested=fields[21],
+        suspended_at_us=_moment(fields[22]),
+    )
+
+
+def attempt_of(data: bytes) -> Attempt:
+    """Return an attempt from its stored form."""
+    fields = unpack(data)
+    return Attempt(
+        number=fields[0],
+        epoch=Epoch(fields[1]),
+        reason=Reason(fields[2]),
+        session=SessionId(fields[3]),
+        worker=fields[4],
+        claimed_at_us=fields[5],
+        started_at_us=_moment(fields[6]),
+        ended_at_us=fields[7],
+        error=fields[8],
+        detail=fields[9].decode(),
+        suspended_at_us=_moment(fields[10]),
+    )
+
+
+def snapshot_of(invocation_id: InvocationId, row: list[Any]) -> Snapshot | None:
+    """Return all that is known of one invocation, None if that is nothing."""
+    stored, live, final, attempts, progress = row
+    if not stored or (live is False and final is False):
+        return None
+    control = None if live is False else control_of(live)
+    outcome = None if final is False else outcome_of(invocation_id, unpack(final))
+    known = control or outcome
+    assert known is not None
+    return Snapshot(
+        call=call_of(invocation_id, stored, known.registered_at_us),
+        control=control,
+        outcome=outcome,
+        attempts=tuple(attempt_of(each) for each in attempts),
+        progress=progress,
+    )
+
+
+def status_of(standing: Any) -> InvocationStatus | None:
+    """Return the public status from where an invocation stands."""
+    if standing is False:
+        return None
+    if isinstance(standing, bytes):
+        return InvocationStatus(standing.decode())
+    state, reason, started = standing
+    return live_status(State(state), Reason(reason), started=started)

@@ -1,0 +1,199 @@
+"""The control store on Redis: each operation is one script of `protocol/redis`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pynenc.backends.redis.caller import Caller
+from pynenc.backends.redis.codec import (
+    claim_of,
+    exchange_fields,
+    message_of,
+    outcomes_of,
+    pack,
+    resumed_of,
+    snapshot_of,
+    status_of,
+    submission_fields,
+    unpack,
+    verdict_of,
+)
+from pynenc.backends.redis.codec import StoredCall
+from pynenc.backends.redis.sessions import opening_fields, row_of
+from pynenc.backends.redis.verifying import verify
+from pynenc.errors import NotYetAvailable
+from pynenc.io import Op
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import (
+    Awaited,
+    CancelReply,
+    CancelVerdict,
+    ClaimIdReply,
+    ClaimIdVerdict,
+    Exchange,
+    ExchangeReply,
+    Owned,
+    QueueStats,
+    SessionInfo,
+    SessionRow,
+    Standing,
+    Submission,
+    SubmitReply,
+    SubmitVerdict,
+    TickReply,
+    Violation,
+    WatchReply,
+)
+from pynenc.model.status import State
+from pynenc.ports.doorbell import Doorbell
+from pynenc.ports.orchestrator import Orchestrator
+
+MOST_AHEAD = 10_000
+MOST_NAMED = 20
+
+
+class RedisOrchestrator(Orchestrator):
+    """Keeps control records under the prefix of one app."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    # --- sessions ---
+
+    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
+        number: int = yield from self._caller.call("open_session", opening_fields(info, lease_us))
+        return SessionId(number)
+
+    def close_session(self, session: SessionId) -> Op[None]:
+        yield from self._caller.call("close_session", session)
+
+    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
+        rows = yield from self._caller.read("list_sessions", int(live_only))
+        return [row_of(row) for row in rows]
+
+    def doorbell(self) -> Doorbell:
+        return self._caller.doorbell()
+
+    # --- the hot path ---
+
+    def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        if any(item.gates for item in items):
+            raise NotYetAvailable("gates (concurrency and rate limits)")
+        fields = pack([submission_fields(item) for item in items])
+        replies = unpack((yield from self._caller.call("submit", fields, durable=True)))
+        return [_submit_reply(item, reply) for item, reply in zip(items, replies, strict=True)]
+
+    def exchange(self, request: Exchange) -> Op[ExchangeReply]:
+        fields = pack(exchange_fields(request))
+        settles = bool(request.completions)
+        reply = yield from self._caller.call("exchange", fields, durable=settles, repeatable=request.want == 0)
+        verdicts, claims, resumed, inbox, next_due, more = unpack(reply)
+        return ExchangeReply(
+            verdicts=tuple([verdict_of(each) for each in verdicts]),
+            claims=tuple([claim_of(request.session, row) for row in claims]),
+            resumed=tuple([resumed_of(row) for row in resumed]),
+            inbox=tuple([message_of(each) for each in inbox]),
+            next_due_us=_us(next_due),
+            more=more,
+        )
+
+    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+        reply = yield from self._caller.call("claim_ids", pack((session, ids)), repeatable=False)
+        verdicts, rows = unpack(reply)
+        claims = iter(rows)
+        return [
+            ClaimIdReply(ClaimIdVerdict.CLAIMED, claim_of(session, next(claims)))
+            if verdict == ClaimIdVerdict.CLAIMED
+            else ClaimIdReply(ClaimIdVerdict(verdict))
+            for verdict in verdicts
+        ]
+
+    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
+        rows = yield from self._caller.read("list_owned", session)
+        return [Owned(InvocationId(each), epoch, State(state), cancel) for each, epoch, state, cancel in rows]
+
+    # --- waiting and steering ---
+
+    def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
+        outcomes, unknown = unpack((yield from self._caller.call("watch", pack((session, ids)))))
+        return WatchReply(outcomes=outcomes_of(outcomes), unknown=tuple(unknown))
+
+    def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
+        replies = unpack((yield from self._caller.call("cancel", pack((ids, tree, detail)), durable=True)))
+        return [CancelReply(InvocationId(each), CancelVerdict(verdict)) for each, verdict in replies]
+
+    def pause(self, queue: str) -> Op[None]:
+        yield from self._caller.call("pause", queue)
+
+    def resume(self, queue: str) -> Op[None]:
+        yield from self._caller.call("resume", queue)
+
+    def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
+        return list(unpack((yield from self._caller.call("requeue", pack(ids), durable=True))))
+
+    def tick(self, *, budget: int) -> Op[TickReply]:
+        handled, next_due, more = unpack((yield from self._caller.call("tick", budget)))
+        return TickReply(handled=handled, next_due_us=_us(next_due), more=more)
+
+    # --- insight ---
+
+    def explain(self, invocation_id: InvocationId) -> Op[Standing | None]:
+        facts = yield from self._caller.read("explain", pack((invocation_id, MOST_NAMED)))
+        return _standing(invocation_id, facts) if facts else None
+
+    def queue_stats(self) -> Op[list[QueueStats]]:
+        rows = yield from self._caller.read("queue_stats")
+        return sorted((_queue_stats(row) for row in rows), key=lambda each: each.queue)
+
+    def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
+        return verify(self._caller, repair=repair)
+
+
+def _us(value: Any) -> int | None:
+    return None if value is False else int(value)
+
+
+def _submit_reply(item: Submission, reply: Any) -> SubmitReply:
+    if reply == 0:
+        return SubmitReply(SubmitVerdict.CREATED, item.invocation_id)
+    return SubmitReply(SubmitVerdict(reply[0]), InvocationId(reply[1]))
+
+
+def _queue_stats(row: list[Any]) -> QueueStats:
+    queue, ready, blocked, owned, suspended, oldest, paused, listeners = row
+    return QueueStats(
+        queue=queue.decode(),
+        ready=ready,
+        delayed=blocked,
+        running=owned,
+        suspended=suspended,
+        oldest_ready_at_us=_us(oldest),
+        paused=paused,
+        listeners=listeners,
+    )
+
+
+def _standing(invocation_id: InvocationId, facts: list[Any]) -> Standing | None:
+    now, known, _, paused, listeners, owner, ahead, waits, waits_total = facts
+    snapshot = snapshot_of(invocation_id, known)
+    if snapshot is None:
+        return None
+    return Standing(
+        snapshot=snapshot,
+        now_us=now,
+        queue_paused=paused,
+        listeners=tuple(row_of(row) for row in listeners),
+        owner=row_of(owner) if owner else None,
+        ahead=min(ahead, MOST_AHEAD),
+        waits=tuple(_awaited(row) for row in waits),
+        waits_total=waits_total,
+    )
+
+
+def _awaited(row: list[Any]) -> Awaited:
+    invocation_id, stored, standing = row
+    status = status_of(standing)
+    assert status is not None
+    task_id = StoredCall(invocation_id, stored).fields[0].decode()
+    return Awaited(invocation_id=InvocationId(invocation_id), task_id=task_id, status=status)
