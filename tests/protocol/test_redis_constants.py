@@ -1,0 +1,58 @@
+"""The constants of the Redis scripts say what the code says."""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum
+from typing import Any
+
+import pytest
+
+from pynenc.backends.memory.state import BAND_UNIT, FIRST_SEQUENCE
+from pynenc.backends.protocol_files import read_text
+from pynenc.model.records import (
+    CLIENT_DATA_MARGIN_US,
+    AfterPolicy,
+    CancelVerdict,
+    ClaimIdVerdict,
+    DedupePhase,
+    SubmitVerdict,
+    Verdict,
+)
+from pynenc.model.status import InvocationStatus, Reason, State
+
+CONSTANTS: dict[str, Any] = json.loads(read_text("redis/constants.json"))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kind"),
+    [
+        ("", State),
+        ("REASON_", Reason),
+        ("KEY_", DedupePhase),
+        ("VERDICT_", Verdict),
+        ("SUBMIT_", SubmitVerdict),
+        ("CLAIM_", ClaimIdVerdict),
+        ("CANCEL_", CancelVerdict),
+    ],
+)
+def test_numbers_are_those_of_the_code(prefix: str, kind: type[IntEnum]) -> None:
+    for member in kind:
+        if member is not State.FINAL:
+            assert CONSTANTS[prefix + member.name] == member.value
+
+
+def test_texts_and_limits_are_those_of_the_code() -> None:
+    for name in ("SUCCESS", "FAILED", "CANCELLED", "EXPIRED"):
+        assert CONSTANTS["STATUS_" + name] == InvocationStatus[name].value
+    assert CONSTANTS["AFTER_ALL_SUCCEEDED"] == AfterPolicy.ALL_SUCCEEDED
+    assert (CONSTANTS["BAND_UNIT"], CONSTANTS["FIRST_SEQUENCE"]) == (BAND_UNIT, FIRST_SEQUENCE)
+    assert CONSTANTS["CLIENT_DATA_MARGIN"] == CLIENT_DATA_MARGIN_US
+
+
+@pytest.mark.parametrize(("prefix", "size"), [("C_", "C_SIZE"), ("O_", "O_SIZE")])
+def test_places_of_a_record_are_distinct_and_complete(prefix: str, size: str) -> None:
+    beside = ("C_SIZE", "C_REQUIRED", "O_SIZE")
+    places = sorted(value for name, value in CONSTANTS.items() if name.startswith(prefix) and name not in beside)
+
+    assert places == list(range(1, CONSTANTS[size] + 1))
