@@ -29,11 +29,7 @@ class Caller:
             repeatable: send it again after a lost reply; False for what would claim twice.
         """
         now = "" if self._clock is None else self._clock()
-        return (
-            yield from self._connections.run(
-                load(name), (now, *arguments), durable=durable, repeatable=repeatable
-            )
-        )
+        return (yield from self._connections.run(load(name), (now, *arguments), durable=durable, repeatable=repeatable))
 
     def read(self, name: str, *arguments: Any) -> Op[Any]:
         """Run a script and return its reply unpacked."""

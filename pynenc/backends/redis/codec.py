@@ -224,9 +224,7 @@ def outcomes_of(rows: Sequence[list[Any]]) -> tuple[Outcome, ...]:
 
 def resumed_of(row: list[Any]) -> Resumed:
     """Return a resumed invocation from its row."""
-    return Resumed(
-        invocation_id=InvocationId(row[0]), epoch=row[1], timed_out=row[2], outcomes=outcomes_of(row[3])
-    )
+    return Resumed(invocation_id=InvocationId(row[0]), epoch=row[1], timed_out=row[2], outcomes=outcomes_of(row[3]))
 
 
 def message_of(data: bytes) -> Message:

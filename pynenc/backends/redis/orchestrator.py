@@ -7,6 +7,7 @@ from typing import Any
 
 from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import (
+    StoredCall,
     claim_of,
     exchange_fields,
     message_of,
@@ -19,7 +20,6 @@ from pynenc.backends.redis.codec import (
     unpack,
     verdict_of,
 )
-from pynenc.backends.redis.codec import StoredCall
 from pynenc.backends.redis.sessions import opening_fields, row_of
 from pynenc.backends.redis.verifying import verify
 from pynenc.errors import NotYetAvailable

@@ -1,0 +1,232 @@
+"""Requests to the server, for threads and for event loops, and what is done when it does not answer.
+
+A request is in one of three places when its connection breaks: not sent (nothing happened), sent without a reply
+(it may have happened), refused by the server for now (nothing happened). The first and the last are tried again until
+the budget of the call is used up; the middle one only if repeating it changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions
+
+from pynenc.backends.redis import clients
+from pynenc.backends.redis.faults import is_lost_connection, is_refused_for_now, translate
+from pynenc.backends.redis.location import Location
+from pynenc.backends.redis.scripts import Script
+from pynenc.errors import StoreUnavailable
+from pynenc.io import Op
+
+_FAILURES = (exceptions.RedisError, OSError, EOFError, StoreUnavailable)
+_FIRST_PAUSE_S = 0.01
+_LONGEST_PAUSE_S = 1.0
+
+
+class Connections:
+    """The connections of one process to one server, failover group or cluster. Opens nothing before the first use."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.prefix = location.prefix
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._blocking: Any = None
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+
+    def run(
+        self, script: Script, arguments: Sequence[bytes | int | str], *, durable: bool = False, repeatable: bool = True
+    ) -> Op[Any]:
+        """Run a script of one app and return its reply.
+
+        Args:
+            durable: with durability `replicated`, wait until enough replicas have it.
+            repeatable: whether it may be sent again after a lost reply.
+
+        Raises:
+            StoreUnavailable: no answer within the budget; it may or may not have happened.
+            StoreError: whatever the server said.
+        """
+        rest = (1, self.prefix, *arguments)
+        waits = durable and self.location.durability == "replicated"
+        return (yield Command(self, ("EVALSHA", script.sha, *rest), ("EVAL", script.text, *rest), waits, repeatable))
+
+    def command(self, *parts: bytes | str | int, repeatable: bool = True) -> Op[Any]:
+        """Run one plain command and return its reply; see `run`."""
+        return (yield Command(self, parts, None, False, repeatable))
+
+    def close(self) -> None:
+        """Give the connections of threads back; those of event loops go with them. The next call opens anew."""
+        with self._lock:
+            client, self._blocking = self._blocking, None
+            self._by_loop.clear()
+        if client is not None:
+            client.disconnect() if self.location.kind != "cluster" else client.close()
+
+    # --- clients ---
+
+    def blocking(self) -> Any:
+        """Return the pool of this process, or its client of the cluster."""
+        if self._blocking is None or self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    # A child must not use, and not close, the sockets of its parent.
+                    self._pid, self._blocking = os.getpid(), None
+                    self._by_loop.clear()
+                if self._blocking is None:
+                    is_cluster = self.location.kind == "cluster"
+                    self._blocking = (clients.cluster_of if is_cluster else clients.pool_of)(self.location)
+        return self._blocking
+
+    def on_loop(self) -> Any:
+        """Return the pool of the running event loop, or its client of the cluster."""
+        loop = asyncio.get_running_loop()
+        if self._pid != os.getpid():
+            self._pid, self._blocking = os.getpid(), None
+            self._by_loop.clear()
+        client = self._by_loop.get(loop)
+        if client is None:
+            is_cluster = self.location.kind == "cluster"
+            client = (clients.async_cluster_of if is_cluster else clients.async_pool_of)(self.location)
+            self._by_loop[loop] = client
+        return client
+
+
+class Command:
+    """One command, or a script with the text to send where the server does not know it yet."""
+
+    __slots__ = ("_connections", "_parts", "_repeatable", "_text_parts", "_waits")
+
+    def __init__(
+        self,
+        connections: Connections,
+        parts: tuple[bytes | str | int, ...],
+        text_parts: tuple[bytes | str | int, ...] | None,
+        waits: bool,
+        repeatable: bool,
+    ) -> None:
+        self._connections = connections
+        self._parts = parts
+        self._text_parts = text_parts
+        self._waits = waits
+        self._repeatable = repeatable
+
+    def send(self) -> Any:
+        patience = Patience(self._connections.location, self._repeatable)
+        parts = self._parts
+        while True:
+            try:
+                return self._checked(self._perform(parts, patience))
+            except exceptions.NoScriptError:
+                assert self._text_parts is not None
+                parts = self._text_parts
+            except _FAILURES as error:
+                time.sleep(patience.pause_after(error))
+
+    async def asend(self) -> Any:
+        patience = Patience(self._connections.location, self._repeatable)
+        parts = self._parts
+        while True:
+            try:
+                return self._checked(await self._aperform(parts, patience))
+            except exceptions.NoScriptError:
+                assert self._text_parts is not None
+                parts = self._text_parts
+            except _FAILURES as error:
+                await asyncio.sleep(patience.pause_after(error))
+
+    def _perform(self, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
+        client = self._connections.blocking()
+        patience.sent = False
+        if self._connections.location.kind == "cluster":
+            patience.sent = True
+            return client.execute_command(*parts), None
+        connection = client.get_connection()
+        try:
+            patience.sent = True
+            connection.send_command(*parts)
+            if self._waits:
+                connection.send_command(*self._wait_command())
+            reply = connection.read_response(disable_decoding=True)
+            return reply, connection.read_response() if self._waits else None
+        except exceptions.ResponseError:
+            if self._waits:
+                connection.disconnect()
+            raise
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            client.release(connection)
+
+    async def _aperform(self, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
+        client = self._connections.on_loop()
+        patience.sent = False
+        if self._connections.location.kind == "cluster":
+            patience.sent = True
+            return await client.execute_command(*parts), None
+        connection = await client.get_connection()
+        try:
+            patience.sent = True
+            await connection.send_command(*parts)
+            if self._waits:
+                await connection.send_command(*self._wait_command())
+            reply = await connection.read_response(disable_decoding=True)
+            return reply, await connection.read_response() if self._waits else None
+        except exceptions.ResponseError:
+            if self._waits:
+                await connection.disconnect()
+            raise
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await client.release(connection)
+
+    def _wait_command(self) -> tuple[str, int, int]:
+        location = self._connections.location
+        return "WAIT", location.replicas, int(location.call_timeout_s * 500)
+
+    def _checked(self, replies: tuple[Any, Any]) -> Any:
+        reply, reached = replies
+        if self._waits and reached < self._connections.location.replicas:
+            raise StoreUnavailable(
+                f"only {reached} of {self._connections.location.replicas} replicas of "
+                f"{self._connections.location.public_url} have the write (durability=replicated): it is done on the "
+                "master, but a failover now would lose it"
+            )
+        return reply
+
+
+class Patience:
+    """How long one call goes on trying."""
+
+    def __init__(self, location: Location, repeatable: bool) -> None:
+        self._location = location
+        self._repeatable = repeatable
+        self._until = time.monotonic() + location.call_timeout_s
+        self._pause_s = _FIRST_PAUSE_S
+        self.sent = False
+        """Whether the server may have got the request of this attempt."""
+
+    def pause_after(self, error: Exception) -> float:
+        """Return how long to wait before the next attempt.
+
+        Raises:
+            PynencError: there is to be none.
+        """
+        again = is_refused_for_now(error) or (is_lost_connection(error) and (self._repeatable or not self.sent))
+        pause_s = self._pause_s * random.uniform(0.5, 1.0)
+        if not again or time.monotonic() + pause_s > self._until:
+            if isinstance(error, StoreUnavailable):
+                raise error
+            raise translate(error, self._location.public_url) from None
+        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
+        return pause_s

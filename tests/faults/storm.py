@@ -1,0 +1,297 @@
+"""A fleet that works while everything around it fails: workers, runners, the network and the server.
+
+Runners reach the server through a `FaultyProxy`; the judge reaches it directly. Bodies write an execution log outside
+the store, and the history checker judges that together with what the store says in the end.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from pynenc import Pynenc
+from pynenc.errors import StoreError
+from pynenc.invocation import BaseInvocation
+from pynenc.io import run
+from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.model.records import ListFilter, Outcome, Snapshot, Success
+from pynenc.ports.backend import Backend
+from pynenc.testing.simulation.checker import check
+from pynenc.testing.simulation.history import Evidence, Execution, Finding, History
+from tests.faults import storm_app
+from tests.faults.processes import RunnerProcess, wait_until_gone
+from tests.faults.proxy import Cut, FaultyProxy
+
+T = TypeVar("T")
+
+LEASE_S = 1.0
+ROOTS_AT_ONCE = 60
+_SETTLING_S = 240
+
+
+class Server(Protocol):
+    """A server that a test may treat as it likes."""
+
+    url: str
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+
+    def restart(self) -> None:
+        """Start it again over the same data; return once it answers."""
+
+    def pause(self) -> None:
+        """Stop it with SIGSTOP."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+
+class Storm:
+    """One run: submits trees of tasks, commits faults, and judges what is left.
+
+    Args:
+        server: may be killed and stopped.
+        folder: for logs.
+        seed: decides which faults come when.
+        url_of: the URL of the store at a host and port.
+    """
+
+    def __init__(self, server: Server, folder: Path, seed: int, url_of: Callable[[str, int], str]) -> None:
+        place = urlsplit(server.url)
+        assert place.hostname is not None
+        assert place.port is not None
+        self._server = server
+        self._rng = random.Random(seed)
+        self._log = folder / "executions.log"
+        self._proxy = FaultyProxy(place.hostname, place.port)
+        self._direct = url_of(place.hostname, place.port)
+        self._url_of = url_of
+        self._runner_log = folder / "runners.log"
+        self._seen: set[int] = set()
+        self._runners: list[RunnerProcess] = []
+        self._timers: list[threading.Timer] = []
+        self.faults: Counter[str] = Counter()
+
+    # --- the run ---
+
+    def rage(self, faults: int) -> list[Finding]:
+        """Commit so many faults while work goes on, let everything come to rest, and return what is wrong."""
+        with self._proxy:
+            environment = self._environment()
+            os.environ.update(environment)
+            self._runners = [self._start(), self._start()]
+            app = Pynenc(self._direct, app_id="storm")
+            try:
+                roots = self._work_through(app, faults)
+                self._calm()
+                settled = self._await_all(roots)
+                return self._judge(app.backend, roots, settled=settled)
+            finally:
+                self._calm()
+                self.exit_codes = [each.stop() for each in self._runners]
+                self.survivors = wait_until_gone(list(self._seen))
+                app.close()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PYNENC_URL": self._url_of("127.0.0.1", self._proxy.port),
+            "PYNENC__LEASE_SECONDS": str(LEASE_S),
+            "PYNENC__MAX_CRASHES": "1000",
+            "FAULT_LOG": str(self._log),
+        }
+
+    def _start(self) -> RunnerProcess:
+        options = ("--runner", "process", "--processes", "2")
+        return RunnerProcess("tests.faults.storm_app", *options, environment=self._environment(), log=self._runner_log)
+
+    def _work_through(self, app: Pynenc, faults: int) -> list[BaseInvocation[[int, float], int]]:
+        parent = app.task(storm_app.parent.func)
+        roots: list[BaseInvocation[[int, float], int]] = []
+        while sum(self.faults.values()) < faults:
+            if self._unfinished(roots) < ROOTS_AT_ONCE // 2:
+                batch = [(len(roots) + i, 0.01 * self._rng.random()) for i in range(ROOTS_AT_ONCE)]
+                roots += _insist(lambda batch=batch: list(parent.parallelize(batch)))  # type: ignore[misc]
+            # How long they work before the next fault is the randomness of this test, not a wait for anything.
+            time.sleep(self._rng.uniform(0.0, 0.3))
+            self._commit_fault()
+        return roots
+
+    def _unfinished(self, roots: list[BaseInvocation[[int, float], int]]) -> int:
+        recent = roots[-ROOTS_AT_ONCE:]
+        return _insist(lambda: sum(not each.status.is_final() for each in recent))
+
+    # --- faults ---
+
+    def _commit_fault(self) -> None:
+        faults: dict[str, tuple[int, Callable[[], None]]] = {
+            "worker killed": (30, self._kill_worker),
+            "runner killed": (8, self._kill_runner),
+            "runner stopped for two leases": (6, self._stop_runner),
+            "reply cut before it": (25, lambda: self._proxy.cut_next_reply(Cut.BEFORE_REPLY)),
+            "reply cut in the middle": (15, lambda: self._proxy.cut_next_reply(Cut.MID_REPLY)),
+            "connections reset": (8, self._proxy.break_all),
+            "network slow": (6, self._slow),
+            "network half-open": (4, self._half_open),
+            "server killed": (4, self._kill_server),
+            "server stopped": (3, self._stop_server),
+        }
+        name = self._rng.choices(list(faults), [weight for weight, _ in faults.values()])[0]
+        faults[name][1]()
+        self.faults[name] += 1
+
+    def _kill_worker(self) -> None:
+        workers = self._rng.choice(self._runners).workers
+        self._seen.update(workers)
+        if workers:
+            os.kill(self._rng.choice(workers), signal.SIGKILL)
+
+    def _kill_runner(self) -> None:
+        index = self._rng.randrange(len(self._runners))
+        self._seen.update(self._runners[index].workers)
+        self._seen.update(self._runners[index].kill())
+        self._runners[index] = self._start()
+
+    def _stop_runner(self) -> None:
+        pid = self._rng.choice(self._runners).pid
+        _signal(pid, signal.SIGSTOP)
+        self._later(2 * LEASE_S, lambda: _signal(pid, signal.SIGCONT))
+
+    def _slow(self) -> None:
+        self._proxy.delay(0.05)
+        self._later(0.5, lambda: self._proxy.delay(0.0))
+
+    def _half_open(self) -> None:
+        self._proxy.hold()
+        self._later(1.5 * LEASE_S, self._proxy.heal)
+
+    def _kill_server(self) -> None:
+        self._server.kill()
+        time.sleep(self._rng.uniform(0.0, 0.3))
+        self._server.restart()
+
+    def _stop_server(self) -> None:
+        self._server.pause()
+        time.sleep(self._rng.uniform(0.0, LEASE_S))
+        self._server.resume()
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, action)
+        timer.start()
+        self._timers.append(timer)
+
+    def _calm(self) -> None:
+        for timer in self._timers:
+            timer.join()
+        self._proxy.heal()
+        for runner in self._runners:
+            _signal(runner.pid, signal.SIGCONT)
+            self._seen.update(runner.workers)
+
+    # --- the judgement ---
+
+    def _await_all(self, roots: list[BaseInvocation[[int, float], int]]) -> bool:
+        until = time.monotonic() + _SETTLING_S
+        for number, root in enumerate(roots):
+            try:
+                assert root.get(timeout=max(0.1, until - time.monotonic())) == storm_app.expected(number)
+            except TimeoutError:
+                return False
+        return True
+
+    def _judge(
+        self, backend: Backend, roots: list[BaseInvocation[[int, float], int]], *, settled: bool
+    ) -> list[Finding]:
+        history = History(complete=False)
+        history.executions = read_executions(self._log)
+        ids = [InvocationId(bytes.fromhex(root.invocation_id.replace("-", ""))) for root in roots]
+        snapshots = _everything(backend)
+        found = check(
+            Evidence(
+                history=history,
+                snapshots=snapshots,
+                dump=run(backend.dump()),
+                violations=run(backend.orchestrator.verify()),
+                findings=[],
+                results=[outcome for outcome in run(backend.state_backend.outcomes(ids)) if outcome is not None],
+                acknowledged=ids,
+                settled=settled,
+            )
+        )
+        # A submission whose reply was lost for good may have been repeated under other ids: a tree more, never a part.
+        if len(snapshots) < 4 * len(roots) or len(snapshots) % 4:
+            found.append(Finding("C2", None, f"{len(snapshots)} invocations for {len(roots)} trees of four"))
+        return found + list(_unexecuted(history, snapshots))
+
+
+def read_executions(path: Path) -> list[Execution]:
+    """Return what the bodies wrote, with the success of those that got to their end."""
+    runs: dict[tuple[str, str, str], Execution] = {}
+    repeated: list[Execution] = []
+    for line in path.read_text().splitlines():
+        event, invocation, session, epoch, attempt, moment = line.split()
+        key = (invocation, session, epoch)
+        if event == "start":
+            begun = Execution(
+                invocation_id=InvocationId(bytes.fromhex(invocation)),
+                session=SessionId(int(session)),
+                epoch=Epoch(int(epoch)),
+                attempt=int(attempt),
+                began_us=int(moment),
+            )
+            if key in runs:
+                repeated.append(begun)
+            runs.setdefault(key, begun)
+        elif key in runs:
+            runs[key].ended_us = int(moment)
+            runs[key].sent = Success(invocation_id=runs[key].invocation_id, epoch=runs[key].epoch, result=b"")
+    return [*runs.values(), *repeated]
+
+
+def _unexecuted(history: History, snapshots: list[Snapshot]) -> list[Finding]:
+    """Return a finding for each success whose very claim never got to the end of its body."""
+    ended = {(each.invocation_id, each.session, each.epoch) for each in history.executions if each.ended_us}
+    found = []
+    for snapshot in snapshots:
+        outcome: Outcome | None = snapshot.outcome
+        if outcome is not None and (outcome.invocation_id, outcome.session, outcome.epoch) not in ended:
+            found.append(Finding("C2", outcome.invocation_id, "its outcome comes from no body that ended"))
+    return found
+
+
+def _everything(backend: Backend) -> list[Snapshot]:
+    found: list[Snapshot] = []
+    before: InvocationId | None = None
+    while True:
+        page = run(backend.state_backend.listing(ListFilter(before=before, limit=500)))
+        found += page
+        if len(page) < 500:
+            return found
+        before = page[-1].call.invocation_id
+
+
+def _insist(action: Callable[[], T]) -> T:
+    """Perform an action of the client again and again while the server is away, as a user would."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return action()
+        except StoreError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass

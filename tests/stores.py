@@ -1,0 +1,78 @@
+"""Fresh stores of every kind, and nothing of them left afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from pynenc.composition import open_backend
+from pynenc.ports.backend import Backend, ClockUs
+from tests.servers import url_of
+
+SERVERS = ("redis", "redis-cluster", "postgresql", "pgbouncer")
+"""Stores that need a server of that name; see `scripts/services`."""
+ALL = ("memory", "sqlite", *SERVERS)
+
+_numbers = count(1)
+
+
+@contextmanager
+def fresh_store(name: str, folder: Path, clock: ClockUs | None = None) -> Iterator[Backend]:
+    """Open an empty store; take it away again at the end.
+
+    Args:
+        folder: where a store that lives in a file may live.
+        clock: where instants come from; None for the store's own clock.
+    """
+    with fresh_url(name, folder) as (url, app_id):
+        backend = open_backend(url, app_id=app_id, clock=clock)
+        try:
+            yield backend
+        finally:
+            backend.close()
+
+
+@contextmanager
+def fresh_url(name: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Return URL and app id of a store that does not exist yet; what comes to be there goes at the end."""
+    app_id = f"test_{os.getpid()}_{next(_numbers)}"
+    if name == "memory":
+        yield "memory://", app_id
+    elif name == "sqlite":
+        yield f"sqlite:///{folder / f'{app_id}.db'}", app_id
+    else:
+        url = url_of(name)
+        try:
+            yield url, app_id
+        finally:
+            if name.startswith("redis"):
+                _drop_keys(url, app_id)
+            else:
+                _drop_schema(url_of("postgresql"), app_id)
+
+
+def _drop_keys(url: str, app_id: str) -> None:
+    import redis
+
+    if url.startswith("redis+cluster"):
+        client: redis.Redis | redis.RedisCluster = redis.RedisCluster.from_url(url.replace("redis+cluster", "redis"))
+    else:
+        client = redis.Redis.from_url(url)
+    with client:
+        for key in client.scan_iter(match="{" + app_id + "}:*", count=1_000):
+            client.unlink(key)
+
+
+def _drop_schema(url: str, app_id: str) -> None:
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s", (f"pynenc_{app_id}%".replace("_", r"\_"),)
+        )
+        for (schema,) in found.fetchall():
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
