@@ -51,6 +51,7 @@ changelog: ## show what the next release says
 setup: ## only prepare .venv
 	@$(SETUP) dev
 
-clean: ## remove everything that was made here
-	rm -rf .venv site build dist .pynenc .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove everything that was made here, and stop the servers that tests started
+	@scripts/services stop
+	rm -rf .venv .services site build dist .pynenc .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

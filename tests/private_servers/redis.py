@@ -1,0 +1,187 @@
+"""Private Redis servers: one, a master with a replica under three sentinels, a cluster of three masters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.private_servers.process import SETTINGS, ServerGroup, ServerProcess, do_without, wait_until
+
+AppendFsync = Literal["everysec", "always"]
+
+SLOTS = 16384
+
+
+class RedisServer(ServerProcess):
+    """One server, also the part that Redis Cluster is made of."""
+
+    def __init__(
+        self, folder: Path, appendfsync: AppendFsync | None = "everysec", port: int = 0, lines: Sequence[str] = ()
+    ) -> None:
+        """Prepare a server; nothing runs yet.
+
+        Args:
+            folder: for its data and log.
+            appendfsync: when its append-only file is synced; None for a server that keeps nothing.
+            port: 0 for a free one.
+            lines: to add to its configuration.
+        """
+        super().__init__(folder, port)
+        persistence = ["appendonly no"] if appendfsync is None else ["appendonly yes", f"appendfsync {appendfsync}"]
+        common = (SETTINGS / "redis.conf").read_text(encoding="utf-8")
+        self._configuration = self.folder / "redis.conf"
+        self._configuration.write_text(common + "\n".join([*self._place(), *persistence, *lines, ""]), encoding="utf-8")
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.address}/0"
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    def ask(self, *command: str | int) -> Any:
+        """Return the reply to a command, sent on a connection of its own. Raises redis.RedisError."""
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(port=self.port, socket_timeout=5, retry=once, decode_responses=True) as client:
+            return client.execute_command(*command)
+
+    def _place(self) -> list[str]:
+        return [f"port {self.port}", f'dir "{self.folder}"']
+
+    def _command(self) -> Sequence[str]:
+        return [_program(), str(self._configuration)]
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except redis.RedisError:  # also while it loads its data
+            return False
+
+
+class _Sentinel(RedisServer):
+    """A sentinel that watches a master under the name `main`; two must agree that it is gone."""
+
+    def __init__(self, folder: Path, master: RedisServer, down_after_ms: int) -> None:
+        ServerProcess.__init__(self, folder)
+        self._configuration = folder / "sentinel.conf"
+        lines = [
+            *self._place(),
+            "bind 127.0.0.1",
+            f"sentinel monitor main 127.0.0.1 {master.port} 2",
+            f"sentinel down-after-milliseconds main {down_after_ms}",
+            "sentinel failover-timeout main 5000",
+            "sentinel parallel-syncs main 1",
+        ]
+        self._configuration.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    def _command(self) -> Sequence[str]:
+        return [*super()._command(), "--sentinel"]
+
+    def can_fail_over(self) -> bool:
+        """Whether it knows the replica and enough other sentinels."""
+        try:
+            return "OK" in self.ask("SENTINEL", "CKQUORUM", "main") and bool(self.ask("SENTINEL", "REPLICAS", "main"))
+        except redis.RedisError:
+            return False
+
+    def master_port(self) -> int:
+        """Return the port of the server that it takes for the master."""
+        address: list[str] = self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
+        return int(address[1])
+
+
+class RedisSentinels(ServerGroup):
+    """A master called `main`, its replica and three sentinels, which put the replica in its place when it is gone."""
+
+    def __init__(self, folder: Path, down_after_ms: int = 1000) -> None:
+        """Prepare the five servers; nothing runs yet.
+
+        Args:
+            folder: for their data and logs.
+            down_after_ms: how long the master may be silent.
+        """
+        first = RedisServer(folder / "first")
+        second = RedisServer(folder / "second", lines=[f"replicaof 127.0.0.1 {first.port}"])
+        self.data_servers = (first, second)
+        self.sentinels = tuple(_Sentinel(folder / f"sentinel-{n}", first, down_after_ms) for n in (1, 2, 3))
+        self.servers = (*self.data_servers, *self.sentinels)
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://{','.join(sentinel.address for sentinel in self.sentinels)}/main"
+
+    def start(self) -> None:
+        for server in self.data_servers:
+            if not server.is_running:
+                server.start()
+        # A sentinel asks the master for its replicas at once, and then only every ten seconds.
+        wait_until(lambda: any(_replicates(server) for server in self.data_servers))
+        super().start()
+        for sentinel in self.sentinels:
+            wait_until(sentinel.can_fail_over)
+
+    def master(self) -> RedisServer:
+        """Return the server that the first running sentinel takes for the master."""
+        port = next(sentinel for sentinel in self.sentinels if sentinel.is_running).master_port()
+        return next(server for server in self.data_servers if server.port == port)
+
+    def wait_for_another_master(self, old: RedisServer) -> RedisServer:
+        """Return the master once all running sentinels agree that it is not `old`. Raises TimeoutError."""
+        running = [sentinel for sentinel in self.sentinels if sentinel.is_running]
+        wait_until(lambda: all(sentinel.master_port() != old.port for sentinel in running))
+        return self.master()
+
+
+class RedisCluster(ServerGroup):
+    """Three masters that share the slots, without replicas."""
+
+    def __init__(self, folder: Path, appendfsync: AppendFsync | None = "everysec") -> None:
+        """Prepare the three servers; nothing runs yet."""
+        lines = ["cluster-enabled yes", "cluster-node-timeout 2000"]
+        self.servers: tuple[RedisServer, ...] = tuple(
+            RedisServer(folder / f"node-{n}", appendfsync, lines=lines) for n in (1, 2, 3)
+        )
+        self._is_formed = False
+
+    @property
+    def url(self) -> str:
+        return f"redis+cluster://{','.join(server.address for server in self.servers)}"
+
+    def start(self) -> None:
+        super().start()
+        if not self._is_formed:
+            self._form()
+        for server in self.servers:
+            wait_until(partial(self._serves_all_slots, server))
+
+    def _form(self) -> None:
+        first = self.servers[0]
+        for n, server in enumerate(self.servers):
+            slots = range(n * SLOTS // 3, (n + 1) * SLOTS // 3)
+            server.ask("CLUSTER", "ADDSLOTS", *slots)
+            server.ask("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
+            server.ask("CLUSTER", "MEET", "127.0.0.1", first.port)
+        self._is_formed = True
+
+    def _serves_all_slots(self, server: RedisServer) -> bool:
+        info: dict[str, str] = server.ask("CLUSTER INFO")
+        return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
+
+
+def _replicates(server: RedisServer) -> bool:
+    info: dict[str, Any] = server.ask("INFO", "replication")
+    return info.get("master_link_status") == "up"
+
+
+def _program() -> str:
+    path = shutil.which("redis-server") or shutil.which("valkey-server")
+    return path or do_without("no redis-server: run `scripts/services start redis`, or install it")
