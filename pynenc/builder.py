@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pynenc.config.sources import SETTINGS, option_value, setting_entry
 from pynenc.config.sources import Rank as _Rank
@@ -64,13 +65,19 @@ class PynencBuilder:
         return self._set(sqlite_db_path=sqlite_db_path) if sqlite_db_path else self
 
     def redis(self, url: str | None = None, db: int | None = None) -> Self:
-        raise _not_yet("redis", "redis")
+        """Keep everything on a Redis server, by default on this machine; `db` without a URL is its database."""
+        self._store("Redis")
+        if url is not None:
+            self._set(redis_url=url if db is None else _with_database(url, db))
+        return self if url is not None or db is None else self._set(redis_db=db)
 
     def mongo(self, url: str | None = None, db: str | None = None) -> Self:
         raise _not_yet("mongo", "mongodb")
 
     def postgres(self, url: str | None = None) -> Self:
-        raise _not_yet("postgres", "postgresql")
+        """Keep everything on a PostgreSQL server, by default where PGHOST and its like say."""
+        self._store("PostgreSQL")
+        return self if url is None else self._set(postgres_url=url)
 
     def mysql(self, url: str | None = None) -> Self:
         raise _not_yet("mysql", "mysql")
@@ -280,7 +287,7 @@ class PynencBuilder:
         return self
 
     def _store(self, prefix: str) -> None:
-        for field in ("url", "sqlite_db_path"):
+        for field in ("url", "sqlite_db_path", "redis_url", "redis_db", "postgres_url"):
             self._config.pop(field, None)
         self._config.update((field, prefix + part) for field, part in zip(_FIELDS, _COMPONENTS, strict=True))
         self._using_memory_components = False
@@ -334,6 +341,12 @@ class PynencBuilder:
     def __dir__(self) -> list[str]:
         self._load_plugins()
         return sorted({*super().__dir__(), *self._plugin_methods})
+
+
+def _with_database(url: str, db: int) -> str:
+    """Return a `redis://` URL with this number of a database in its place."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{db}"))
 
 
 def _not_yet(method: str, store: str) -> NotYetAvailable:

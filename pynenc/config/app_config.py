@@ -230,10 +230,30 @@ class AppConfig(AppSettings):
         scheme = self._scheme_of_components() if named and by_class > url.rank else ""
         path = self._entry("sqlite_db_path")
         if url.value and not scheme:
-            if not url.value.startswith("sqlite:"):
+            if url.value.startswith("memory:"):
                 return str(url.value)
-            return self._durable(url.value) if path.rank <= url.rank else self._sqlite_url(path.value)
-        return "memory://" if scheme == "memory" else self._sqlite_url(path.value)
+            if url.value.startswith("sqlite:") and path.rank > url.rank:
+                return self._sqlite_url(path.value)
+            return self._durable(url.value)
+        return self._url_of_scheme(scheme)
+
+    def _url_of_scheme(self, scheme: str) -> str:
+        if scheme == "memory":
+            return "memory://"
+        if scheme == "redis":
+            return self._durable(self._entry("redis_url").value or self._redis_url())
+        if scheme == "postgresql":
+            # Without a place, the client library's own variables say where (PGHOST, PGSERVICE and others).
+            return self._durable(self._entry("postgres_url").value or "postgresql://")
+        return self._sqlite_url(self._entry("sqlite_db_path").value)
+
+    def _redis_url(self) -> str:
+        from urllib.parse import quote
+
+        user, password = (quote(self._entry(f"redis_{name}").value, safe="") for name in ("username", "password"))
+        login = f"{user}:{password}@" if user or password else ""
+        place = f"{self._entry('redis_host').value}:{self._entry('redis_port').value}"
+        return f"redis://{login}{place}/{self._entry('redis_db').value}"
 
     def _scheme_of_components(self) -> str:
         schemes = {
@@ -259,7 +279,7 @@ class AppConfig(AppSettings):
         return self._durable(f"sqlite:///{quote(location)}")
 
     def _durable(self, url: str) -> str:
-        """Return the URL of an SQLite store with the durability in force; what the URL itself says about it stays."""
+        """Return a URL with the durability in force; what the URL itself says about it stays."""
         durability = self._entry("durability")
         query = url.partition("?")[2]
         if durability.rank is Rank.DEFAULT or "durability=" in query:

@@ -27,7 +27,7 @@ STORES = {
 """First part of a component's class name -> the store it stands for."""
 
 PARTS = ("Orchestrator", "Broker", "StateBackend", "Trigger", "ClientDataStore", "ArgCache")
-AVAILABLE = frozenset({"memory", "sqlite"})
+AVAILABLE = frozenset({"memory", "sqlite", "redis", "postgresql"})
 
 
 def component_scheme(name: str) -> str:
@@ -43,7 +43,7 @@ def component_scheme(name: str) -> str:
         if scheme in AVAILABLE:
             return scheme
         if scheme is not None:
-            raise NotYetAvailable(f"the store {scheme} ({name})", "use sqlite:///path or memory://")
+            raise NotYetAvailable(f"the store {scheme} ({name})", "use sqlite, redis or postgresql")
     known = [prefix + part for prefix, scheme in STORES.items() if scheme in AVAILABLE for part in PARTS]
     raise ConfigError(f"no component is called {name!r}{did_you_mean(short, known)}")
 

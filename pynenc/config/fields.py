@@ -22,10 +22,20 @@ class StoreSettings:
     trigger_cls = Setting[str](kinds.CLASS_NAME, "", "Published way to name the store of triggers.")
     client_data_store_cls = Setting[str](kinds.CLASS_NAME, "", "Published way to name the store of big values.")
     sqlite_db_path = Setting[str](kinds.PATH, "", "Path of the SQLite file; '' for .pynenc/<app_id>.db.")
+    redis_url = Setting[str](kinds.TEXT, "", "URL of the Redis server; used when components name Redis.", secret=True)
+    redis_host = Setting[str](kinds.TEXT, "localhost", "Host of the Redis server, where no redis_url says it.")
+    redis_port = Setting[int](kinds.whole(1, 65_535), 6_379, "Port of the Redis server, where no redis_url says it.")
+    redis_db = Setting[int](kinds.whole(), 0, "Number of the Redis database, where no redis_url says it.")
+    redis_username = Setting[str](kinds.TEXT, "", "User at the Redis server, where no redis_url says it.")
+    redis_password = Setting[str](kinds.TEXT, "", "Password, where no redis_url says it.", secret=True)
+    postgres_url = Setting[str](
+        kinds.TEXT, "", "URL of the PostgreSQL server; used when components name PostgreSQL.", secret=True
+    )
     durability = Setting[str](
-        kinds.word_of("none", "normal", "full"),
+        kinds.word_of("none", "normal", "full", "replicated"),
         "normal",
-        "What acknowledged work survives: 'normal' the death of every process, 'full' a power failure, 'none' nothing.",
+        "What acknowledged work survives: 'normal' the death of every process, 'full' a power failure, 'replicated' "
+        "the loss of a server, 'none' nothing.",
     )
     retention_days = Setting[float | None](
         kinds.optional(kinds.number(above=0)), 7.0, "Days that ended invocations are kept; None: for ever."

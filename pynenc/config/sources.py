@@ -44,11 +44,11 @@ RUNNER_SECTIONS: dict[str, tuple[str, ...]] = {
 
 _PARTS = ("orchestrator", "broker", "statebackend", "trigger", "clientdatastore", "argcache", "runner")
 OTHER_SECTIONS = frozenset(
-    {part + store for part in _PARTS[:-1] for store in ("", "sqlite", "mem", "memory")}
-    | {"pynenc", "sqlite", "runnersqlite", "serializer", "logging"}
+    {part + store for part in _PARTS[:-1] for store in ("", "sqlite", "mem", "memory", "redis", "postgres")}
+    | {"pynenc", "sqlite", "redis", "postgres", "runnersqlite", "serializer", "logging"}
 )
 COMING_STORES = ("redis", "mongo", "rabbitmq", "rustvello", "postgres", "mysql", "nats", "kafka", "sqs")
-"""Settings and sections of these stores are passed over: one file may serve several releases and environments."""
+"""Settings and sections of these stores that are unknown here are passed over: one file may serve several releases."""
 
 
 class Rank(IntEnum):

@@ -88,11 +88,24 @@ def test_a_method_sets_its_settings(chain: Chain, expected: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
+    ("chain", "url"),
+    [
+        (lambda b: b.redis(), "redis://localhost:6379/0"),
+        (lambda b: b.redis(db=3), "redis://localhost:6379/3"),
+        (lambda b: b.redis("redis://me:secret@host:6380/1", 2), "redis://me:secret@host:6380/2"),
+        (lambda b: b.redis("rediss://host?pool_size=2"), "rediss://host?pool_size=2"),
+        (lambda b: b.postgres(), "postgresql://"),
+        (lambda b: b.postgres("postgresql://host/db"), "postgresql://host/db"),
+    ],
+)
+def test_a_server_is_named_by_its_url(chain: Chain, url: str) -> None:
+    assert chain(PynencBuilder()).build().conf.url == url
+
+
+@pytest.mark.parametrize(
     ("chain", "store"),
     [
-        (lambda b: b.redis("redis://x", 1), "redis"),
         (lambda b: b.mongo("mongodb://x"), "mongodb"),
-        (lambda b: b.postgres("postgresql://x"), "postgresql"),
         (lambda b: b.mysql("mysql://x"), "mysql"),
         (lambda b: b.rabbitmq_broker("amqp://x"), "rabbitmq"),
         (lambda b: b.nats_broker("nats://x"), "nats"),

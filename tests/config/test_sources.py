@@ -217,11 +217,19 @@ def test_a_variable_may_name_the_class_of_its_component(load: Load, variable: st
 
 
 def test_sections_and_settings_of_stores_to_come_are_passed_over(load: Load) -> None:
-    environ = {"PYNENC__CONFIGREDIS__REDIS_URL": "redis://x", "PYNENC__REDIS_HOST": "x"}
+    environ = {"PYNENC__CONFIGMONGO__MONGO_URL": "mongodb://x", "PYNENC__MYSQL_HOST": "x"}
 
-    conf = load({"redis": {"redis_port": 1}, "mongo_url": "mongodb://x"}, environ=environ)
+    conf = load({"rabbitmq": {"port": 1}, "redis": {"redis_pool_size": 1}, "mongo_url": "mongodb://x"}, environ=environ)
 
     assert conf.url.startswith("sqlite:///")
+
+
+def test_published_settings_of_redis_make_its_url(load: Load) -> None:
+    environ = {"PYNENC__CONFIGREDIS__REDIS_HOST": "there", "PYNENC__REDIS_PASSWORD": "a/b"}
+
+    conf = load({"orchestrator_cls": "RedisOrchestrator", "redis": {"redis_port": 1, "redis_db": 2}}, environ=environ)
+
+    assert conf.url == "redis://:a%2Fb@there:1/2"
 
 
 # --- mistakes ---
