@@ -12,9 +12,10 @@ from pynenc.composition import open_backend
 from pynenc.ports.backend import Backend, ClockUs
 from tests.servers import url_of
 
-SERVERS = ("redis", "redis-cluster", "postgresql", "pgbouncer")
+SERVERS = ("redis", "redis-cluster")
 """Stores that need a server of that name; see `scripts/services`."""
-ALL = ("memory", "sqlite", *SERVERS)
+EMBEDDED = ("memory", "sqlite")
+ALL = (*EMBEDDED, *SERVERS)
 
 _numbers = count(1)
 
@@ -58,7 +59,9 @@ def _drop_keys(url: str, app_id: str) -> None:
     import redis
 
     if url.startswith("redis+cluster"):
-        client: redis.Redis | redis.RedisCluster = redis.RedisCluster.from_url(url.replace("redis+cluster", "redis"))
+        client: redis.Redis | redis.RedisCluster = redis.RedisCluster.from_url(
+            url.replace("redis+cluster", "redis").split(",")[0]
+        )
     else:
         client = redis.Redis.from_url(url)
     with client:

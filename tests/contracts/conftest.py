@@ -9,12 +9,11 @@ from typing import TypeVar
 
 import pytest
 
-from pynenc.backends.memory import MemoryBackend
-from pynenc.backends.sqlite import open_backend
 from pynenc.io import Op, arun, run
 from pynenc.ports.backend import Backend
 from pynenc.testing.clock import FakeClock
 from pynenc.testing.contracts.store import Perform
+from tests import stores
 
 T = TypeVar("T")
 
@@ -24,14 +23,10 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=stores.ALL)
 def backend(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Backend]:
-    if request.param == "memory":
-        yield MemoryBackend(clock=clock)
-        return
-    sqlite = open_backend(f"sqlite:///{tmp_path / 'contract.db'}", clock=clock, options={})
-    yield sqlite
-    sqlite.close()
+    with stores.fresh_store(request.param, tmp_path, clock) as store:
+        yield store
 
 
 @pytest.fixture(params=["blocking", "asyncio"])

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from pynenc.backends.memory import MemoryBackend
-from pynenc.backends.sqlite import open_backend
 from pynenc.ports.backend import Backend
 from pynenc.testing.differential import OpenStore, TraceClock
-
-
-def _sqlite(directory: Path) -> OpenStore:
-    numbers = count()
-
-    def opened(clock: TraceClock) -> Backend:
-        url = f"sqlite:///{directory}/{next(numbers)}.db"
-        return open_backend(url, clock=clock, options={"durability": "none"})
-
-    return opened
-
-
-_STORES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": _sqlite}
+from tests import stores
 
 
 @pytest.fixture
@@ -32,7 +19,13 @@ def reference() -> OpenStore:
     return lambda clock: MemoryBackend(clock=clock)
 
 
-@pytest.fixture(params=sorted(_STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+@pytest.fixture(params=("sqlite", *stores.SERVERS))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     name: str = request.param
-    return _STORES[name](tmp_path)
+    with ExitStack() as opened:
+
+        def fresh(clock: TraceClock) -> Backend:
+            opened.close()
+            return opened.enter_context(stores.fresh_store(name, tmp_path, clock))
+
+        yield fresh

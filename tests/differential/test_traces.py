@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from pynenc.testing.differential import Command, Difference, OpenStore, compare, shortest, traces
 from tests.simulation.mutants import DISHONEST_MUTANTS
 
-_TRACES = 500
+_TRACES = 250
 
 
 def _examine(reference: OpenStore, store: OpenStore, *, number: int, examples: int) -> Difference | None:

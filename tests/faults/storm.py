@@ -40,7 +40,9 @@ _SETTLING_S = 240
 class Server(Protocol):
     """A server that a test may treat as it likes."""
 
-    url: str
+    @property
+    def url(self) -> str:
+        """Where it listens."""
 
     def kill(self) -> None:
         """End it with SIGKILL."""
@@ -94,7 +96,7 @@ class Storm:
                 roots = self._work_through(app, faults)
                 self._calm()
                 settled = self._await_all(roots)
-                return self._judge(app.backend, roots, settled=settled)
+                return self._judge(app, roots, settled=settled)
             finally:
                 self._calm()
                 self.exit_codes = [each.stop() for each in self._runners]
@@ -207,11 +209,11 @@ class Storm:
                 return False
         return True
 
-    def _judge(
-        self, backend: Backend, roots: list[BaseInvocation[[int, float], int]], *, settled: bool
-    ) -> list[Finding]:
+    def _judge(self, app: Pynenc, roots: list[BaseInvocation[[int, float], int]], *, settled: bool) -> list[Finding]:
+        backend = app.backend
         history = History(complete=False)
-        history.executions = read_executions(self._log)
+        payloads = app.task(storm_app.parent.func).payloads
+        history.executions = read_executions(self._log, lambda value: run(payloads.encode_value(value)))
         ids = [InvocationId(bytes.fromhex(root.invocation_id.replace("-", ""))) for root in roots]
         snapshots = _everything(backend)
         found = check(
@@ -232,12 +234,12 @@ class Storm:
         return found + list(_unexecuted(history, snapshots))
 
 
-def read_executions(path: Path) -> list[Execution]:
-    """Return what the bodies wrote, with the success of those that got to their end."""
+def read_executions(path: Path, encode: Callable[[int], bytes]) -> list[Execution]:
+    """Return what the bodies wrote, with the success of those that got to their end and the value they returned."""
     runs: dict[tuple[str, str, str], Execution] = {}
     repeated: list[Execution] = []
     for line in path.read_text().splitlines():
-        event, invocation, session, epoch, attempt, moment = line.split()
+        event, invocation, session, epoch, attempt, moment, value = line.split()
         key = (invocation, session, epoch)
         if event == "start":
             begun = Execution(
@@ -252,7 +254,8 @@ def read_executions(path: Path) -> list[Execution]:
             runs.setdefault(key, begun)
         elif key in runs:
             runs[key].ended_us = int(moment)
-            runs[key].sent = Success(invocation_id=runs[key].invocation_id, epoch=runs[key].epoch, result=b"")
+            result = encode(int(value))
+            runs[key].sent = Success(invocation_id=runs[key].invocation_id, epoch=runs[key].epoch, result=result)
     return [*runs.values(), *repeated]
 
 

@@ -11,7 +11,7 @@ from pynenc.context import current_run
 app = Pynenc(app_id="storm")
 
 
-def log(event: str) -> None:
+def log(event: str, value: int = 0) -> None:
     """Append one line with one write, which the kernel does not interleave with others."""
     run = current_run.get()
     assert run is not None
@@ -19,7 +19,7 @@ def log(event: str) -> None:
     place = f"{claim.invocation_id.hex()} {claim.session} {claim.epoch} {claim.attempt}"
     descriptor = os.open(os.environ["FAULT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        os.write(descriptor, f"{event} {place} {time.time_ns() // 1000}\n".encode())
+        os.write(descriptor, f"{event} {place} {time.time_ns() // 1000} {value}\n".encode())
     finally:
         os.close(descriptor)
 
@@ -28,7 +28,7 @@ def log(event: str) -> None:
 def leaf(number: int, pause_s: float) -> int:
     log("start")
     time.sleep(pause_s)
-    log("end")
+    log("end", number)
     return number
 
 
@@ -36,7 +36,7 @@ def leaf(number: int, pause_s: float) -> int:
 def parent(number: int, pause_s: float) -> int:
     log("start")
     total = sum(leaf.parallelize([(number * 10 + i, pause_s) for i in range(3)]).results)
-    log("end")
+    log("end", total)
     return total
 
 

@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
+from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.memory.queries import control_of
 from pynenc.backends.memory.sessions import row_of
 from pynenc.backends.memory.state import MemoryState
@@ -49,33 +48,10 @@ def dump(state: MemoryState) -> dict[str, Any]:
     }
 
 
-def session_fields(row: Any) -> dict[str, Any]:
-    """Return the fields of a session that stores agree on."""
-    fields: dict[str, Any] = plain(row)
-    del fields["session"]
-    del fields["info"]["doorbell"]
-    return fields
-
-
-def plain(value: Any) -> Any:
-    """Return a record as plain values: bytes as hexadecimal text, enums as their values."""
-    if isinstance(value, msgspec.Struct):
-        fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-        tag = value.__struct_config__.tag
-        return {"type": tag, **fields} if tag else fields
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    return getattr(value, "value", value)
-
-
 def _by_id(records: Mapping[Any, Any]) -> dict[str, Any]:
     found = {}
     for invocation_id, record in sorted(records.items()):
-        fields = plain(record)
-        del fields["invocation_id"]
-        found[invocation_id.hex()] = fields
+        found[invocation_id.hex()] = without_id(record)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynenc.backends.memory.dump import plain, session_fields
+from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import FINAL_KEY, KEY, control_fields, message_of, pack, snapshot_of, unpack
 from pynenc.backends.redis.sessions import row_of
@@ -40,11 +40,11 @@ def _add(state: dict[str, Any], row: list[Any]) -> None:
     if snapshot is None:
         return
     name = invocation_id.hex()
-    state["calls"][name] = _without_id(plain(snapshot.call))
+    state["calls"][name] = without_id(snapshot.call)
     if snapshot.control is not None:
         state["controls"][name] = plain(snapshot.control)
     if snapshot.outcome is not None:
-        state["outcomes"][name] = _without_id(plain(snapshot.outcome))
+        state["outcomes"][name] = without_id(snapshot.outcome)
     if snapshot.attempts:
         state["attempts"][name] = [plain(each) for each in snapshot.attempts]
     if snapshot.progress:
@@ -60,8 +60,3 @@ def _key_of(known: list[Any]) -> bytes:
     _, live, final, _, _ = known
     key: bytes = control_fields(live)[KEY] if live is not False else unpack(final)[FINAL_KEY]
     return key
-
-
-def _without_id(fields: dict[str, Any]) -> dict[str, Any]:
-    del fields["invocation_id"]
-    return fields

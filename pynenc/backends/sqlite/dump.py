@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
+from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.sqlite.messages import read_inbox
 from pynenc.backends.sqlite.queries import snapshots
 from pynenc.backends.sqlite.queue_names import QueueNames
@@ -29,17 +28,17 @@ def dump(connection: Any, names: QueueNames) -> dict[str, Any]:
     lives = [Live(*row) for row in connection.execute(f"SELECT {LIVE_COLUMNS} FROM live ORDER BY id")]
     outcomes = [outcome_of(row) for row in connection.execute(f"SELECT {OUTCOME_COLUMNS} FROM outcome ORDER BY id")]
     sessions = session_rows(connection)
-    inboxes = {str(row.session): _plain(read_inbox(connection, row.session)) for row in sessions}
+    inboxes = {str(row.session): plain(read_inbox(connection, row.session)) for row in sessions}
     return {
-        "calls": {call.invocation_id.hex(): _without_id(call) for call in calls},
-        "controls": {live.id.hex(): _plain(control_of(live)) for live in lives},
-        "outcomes": {outcome.invocation_id.hex(): _without_id(outcome) for outcome in outcomes},
+        "calls": {call.invocation_id.hex(): without_id(call) for call in calls},
+        "controls": {live.id.hex(): plain(control_of(live)) for live in lives},
+        "outcomes": {outcome.invocation_id.hex(): without_id(outcome) for outcome in outcomes},
         "attempts": _attempts(connection),
         "waits": _lists(connection.execute("SELECT waiter, waited FROM wait ORDER BY waiter, waited")),
         "dedupe": {
             key.hex(): each.hex() for key, each in connection.execute("SELECT key, id FROM dedupe ORDER BY key")
         },
-        "sessions": {str(row.session): _session(row) for row in sessions},
+        "sessions": {str(row.session): session_fields(row) for row in sessions},
         "inbox": {number: messages for number, messages in inboxes.items() if messages},
         "watches": _lists(connection.execute("SELECT session, id FROM watch ORDER BY session, id")),
         "progress": {
@@ -52,7 +51,7 @@ def dump(connection: Any, names: QueueNames) -> dict[str, Any]:
 def _attempts(connection: Any) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for row in connection.execute(f"SELECT id, {ATTEMPT_COLUMNS} FROM attempt ORDER BY id, position"):
-        found.setdefault(row[0].hex(), []).append(_plain(attempt_of(row[1:])))
+        found.setdefault(row[0].hex(), []).append(plain(attempt_of(row[1:])))
     return found
 
 
@@ -61,28 +60,3 @@ def _lists(pairs: Iterable[tuple[Any, bytes]]) -> dict[str, list[str]]:
     for key, value in pairs:
         found.setdefault(key.hex() if isinstance(key, bytes) else str(key), []).append(value.hex())
     return found
-
-
-def _session(row: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = _plain(row)
-    del fields["session"]
-    del fields["info"]["doorbell"]
-    return fields
-
-
-def _without_id(record: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = _plain(record)
-    del fields["invocation_id"]
-    return fields
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, msgspec.Struct):
-        fields = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-        tag = value.__struct_config__.tag
-        return {"type": tag, **fields} if tag else fields
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return getattr(value, "value", value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pynenc.model.ids import Epoch
+from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import (
     Cancelled,
     Completion,
@@ -168,7 +168,8 @@ class SettlingContract(StoreContract):
     def test_one_bad_completion_does_not_stop_the_others(self, store: Store) -> None:
         runner = store.runner()
         good = store.running(runner)
-        unknown = Success(invocation_id=good.invocation_id[:15] + b"\x00", epoch=Epoch(1), result=b"")  # type: ignore[arg-type]
+        other = InvocationId(good.invocation_id[:15] + bytes([good.invocation_id[15] ^ 1]))
+        unknown = Success(invocation_id=other, epoch=Epoch(1), result=b"")
         fine = Success(invocation_id=good.invocation_id, epoch=good.epoch, result=b"")
 
         verdicts = store.settle(runner, unknown, fine)
