@@ -15,10 +15,11 @@ end
 -- Drop everything that is known of a final invocation.
 function engine.forget(id, o)
   local parent = engine.parent_of(call('GET', P .. 'c' .. id))
+  -- The first write takes memory away, so that the server allows the rest when it has none left.
+  call('UNLINK', P .. 'c' .. id, P .. 'o' .. id, P .. 'a' .. id, P .. 'g' .. id)
   if parent then call('SREM', P .. 'h' .. parent, id) end
   if o[O_KEY] ~= '' then engine.free_key(id, o[O_KEY]) end
   engine.count_call(o[O_REGISTERED_AT], -1)
-  call('UNLINK', P .. 'c' .. id, P .. 'o' .. id, P .. 'a' .. id, P .. 'g' .. id)
   call('ZREM', P .. 'e', id)
   call('ZREM', P .. 'all', id)
   outcomes[id] = false

@@ -44,13 +44,14 @@ def translate(error: Exception, place: str) -> PynencError:
     ours = _OURS.search(text)
     if ours is not None:
         return _own(ours[1], ours[2], place)
-    if isinstance(error, exceptions.AuthenticationError) or any(word in text for word in _RIGHTS):
+    refused = (exceptions.AuthenticationError, exceptions.NoPermissionError)
+    if isinstance(error, refused) or any(word in text for word in _RIGHTS):
         return ConfigurationError(
             f"the server {place} refused the user: check user and password of the URL. An ACL user needs "
             "`~{app}:* &* +@all -@dangerous +info +client|setinfo` for its app, and `+config|get` for doctor "
             f"({_first_word(text)})"
         )
-    if "OOM" in text:
+    if isinstance(error, exceptions.OutOfMemoryError) or "OOM" in text:
         return StoreFull(
             f"the server {place} is out of memory (maxmemory). Nothing of this operation was written and nothing was "
             "lost; raise maxmemory, shorten the retention of results, or purge, and try again."
