@@ -12,7 +12,7 @@ from pynenc.composition import open_backend
 from pynenc.ports.backend import Backend, ClockUs
 from tests.servers import url_of
 
-SERVERS = ("redis", "redis-cluster")
+SERVERS = ("redis", "redis-cluster", "postgresql")
 """Stores that need a server of that name; see `scripts/services`."""
 EMBEDDED = ("memory", "sqlite")
 ALL = (*EMBEDDED, *SERVERS)

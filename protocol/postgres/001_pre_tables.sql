@@ -1,0 +1,199 @@
+-- The tables of a store, schema version 1. Instants and durations are microseconds, ids 16 bytes.
+-- `{schema}` is replaced by the schema of the app.
+
+CREATE TABLE {schema}.meta (
+    name  text PRIMARY KEY,
+    value text NOT NULL
+);
+
+-- The rank of the next submission that brings no order of its own, and the number of the next session.
+CREATE SEQUENCE {schema}.rank_sequence AS bigint START 1048576 MINVALUE 0;
+CREATE SEQUENCE {schema}.session_number AS bigint MINVALUE 0 START 1;
+
+-- Every queue that was ever used or paused.
+CREATE TABLE {schema}.queue (
+    name   text PRIMARY KEY,
+    used   boolean NOT NULL DEFAULT false,
+    paused boolean NOT NULL DEFAULT false
+);
+
+-- The immutable part of an invocation: written once, kept until the invocation is purged.
+CREATE TABLE {schema}.call (
+    id         bytea PRIMARY KEY,
+    task_id    text NOT NULL,
+    queue      text NOT NULL,
+    language   text NOT NULL,
+    arguments  bytea NOT NULL,
+    policy     bytea NOT NULL,
+    meta       bytea NOT NULL,
+    parent     bytea,
+    root       bytea NOT NULL,
+    created_at bigint NOT NULL
+);
+CREATE INDEX call_children ON {schema}.call (parent, id) WHERE parent IS NOT NULL;
+-- How old the oldest known call is decides which client data may go.
+CREATE INDEX call_created ON {schema}.call USING btree (created_at);
+
+-- The control record of every invocation that is not final; narrow, because it is what changes.
+--   state  0 BLOCKED, 1 READY, 2 OWNED, 3 SUSPENDED; a READY one with an owner is resumable
+--   flags  bits that spare the plain path a look into other tables; a set bit may be out of date, a clear one never:
+--          1 somebody waits for it (wait), 2 somebody watches it (watch)
+--   due    the earliest instant at which `tick` has to do something about it
+CREATE TABLE {schema}.live (
+    id               bytea PRIMARY KEY,
+    queue            text NOT NULL,
+    rank             bigint NOT NULL,
+    registered_at    bigint NOT NULL,
+    retention        bigint,
+    max_crashes      integer NOT NULL,
+    state            smallint NOT NULL DEFAULT 1,
+    reason           smallint NOT NULL DEFAULT 0,
+    epoch            bigint NOT NULL DEFAULT 0,
+    attempt          integer NOT NULL DEFAULT 0,
+    crashes          integer NOT NULL DEFAULT 0,
+    owner            bigint,
+    worker           bigint NOT NULL DEFAULT 0,
+    need_left        integer NOT NULL DEFAULT 0,
+    not_before       bigint,
+    expires_at       bigint,
+    wait_until       bigint,
+    cancel_requested boolean NOT NULL DEFAULT false,
+    claimed_at       bigint,
+    started_at       bigint,
+    suspended_at     bigint,
+    flags            integer NOT NULL DEFAULT 0,
+    key              bytea,
+    key_phase        smallint NOT NULL DEFAULT 0,
+    after_policy     smallint NOT NULL DEFAULT 0,
+    timed_out        boolean NOT NULL DEFAULT false,
+    waits            bytea,
+    due              bigint GENERATED ALWAYS AS (LEAST(
+        CASE WHEN state = 0 AND need_left = 0 THEN not_before END,
+        CASE WHEN state = 0 OR (state = 1 AND owner IS NULL) THEN expires_at END,
+        CASE WHEN state = 3 THEN wait_until END
+    )) STORED
+) WITH (
+    fillfactor = 80,
+    autovacuum_vacuum_scale_factor = 0.01,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0.2
+);
+-- One token per READY invocation: in `live_ready` without an owner, in `live_owned` with one.
+CREATE INDEX live_ready ON {schema}.live (queue, rank, id) WHERE state = 1 AND owner IS NULL;
+CREATE INDEX live_owned ON {schema}.live (owner, id) WHERE owner IS NOT NULL;
+CREATE INDEX live_due ON {schema}.live (due, id) WHERE due IS NOT NULL;
+
+-- How an invocation ended, and what a requeue needs.
+CREATE TABLE {schema}.outcome (
+    id            bytea PRIMARY KEY,
+    status        text NOT NULL,
+    payload       bytea NOT NULL,
+    reason        text NOT NULL,
+    attempt       integer NOT NULL,
+    crashes       integer NOT NULL,
+    epoch         bigint NOT NULL,
+    session       bigint NOT NULL,
+    worker        bigint NOT NULL,
+    registered_at bigint NOT NULL,
+    claimed_at    bigint,
+    started_at    bigint,
+    ended_at      bigint NOT NULL,
+    expires_at    bigint,
+    band          smallint NOT NULL,
+    retention     bigint,
+    max_crashes   integer NOT NULL,
+    key           bytea,
+    key_phase     smallint NOT NULL,
+    queue         text NOT NULL
+);
+CREATE INDEX outcome_expires ON {schema}.outcome (expires_at, id) WHERE expires_at IS NOT NULL;
+
+-- Stretches of an invocation's life that did not end in its outcome.
+CREATE TABLE {schema}.attempt (
+    id           bytea NOT NULL,
+    position     bigint GENERATED ALWAYS AS IDENTITY,
+    number       integer NOT NULL,
+    epoch        bigint NOT NULL,
+    reason       smallint NOT NULL,
+    session      bigint NOT NULL,
+    worker       bigint NOT NULL,
+    claimed_at   bigint NOT NULL,
+    started_at   bigint,
+    ended_at     bigint NOT NULL,
+    error        bytea NOT NULL,
+    detail       text NOT NULL,
+    suspended_at bigint,
+    PRIMARY KEY (id, position)
+);
+
+CREATE TABLE {schema}.progress (
+    id   bytea PRIMARY KEY,
+    body bytea NOT NULL
+);
+
+-- Who waits for what: a suspended invocation, or one that comes after others.
+CREATE TABLE {schema}.wait (
+    waiter bytea NOT NULL,
+    waited bytea NOT NULL,
+    PRIMARY KEY (waiter, waited)
+);
+CREATE INDEX wait_waited ON {schema}.wait (waited, waiter);
+
+CREATE TABLE {schema}.watch (
+    id      bytea NOT NULL,
+    session bigint NOT NULL,
+    PRIMARY KEY (id, session)
+);
+CREATE INDEX watch_session ON {schema}.watch (session, id);
+
+-- Messages to sessions: a request to cancel (status is NULL, payload empty), or an outcome as it was written.
+CREATE TABLE {schema}.inbox (
+    session       bigint NOT NULL,
+    position      bigint GENERATED ALWAYS AS IDENTITY,
+    id            bytea NOT NULL,
+    status        text,
+    payload       bytea,
+    reason        text NOT NULL,
+    attempt       integer,
+    crashes       integer,
+    epoch         bigint NOT NULL,
+    completed_by  bigint,
+    worker        bigint,
+    registered_at bigint,
+    claimed_at    bigint,
+    started_at    bigint,
+    ended_at      bigint,
+    expires_at    bigint,
+    PRIMARY KEY (session, position)
+);
+
+CREATE TABLE {schema}.dedupe (
+    key bytea PRIMARY KEY,
+    id  bytea NOT NULL
+);
+
+--   bell  `channel/number`: what to NOTIFY, and with what
+CREATE TABLE {schema}.session (
+    number      bigint PRIMARY KEY,
+    info        bytea NOT NULL,
+    lease       bigint NOT NULL,
+    bell        text NOT NULL,
+    is_runner   boolean NOT NULL,
+    queues      text[] NOT NULL,
+    opened_at   bigint NOT NULL,
+    expires_at  bigint NOT NULL,
+    ended_at    bigint,
+    is_idle     boolean NOT NULL DEFAULT false,
+    idle_queues text[] NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 50);
+CREATE INDEX session_live ON {schema}.session (expires_at) WHERE ended_at IS NULL;
+CREATE INDEX session_idle ON {schema}.session (number) WHERE is_idle;
+
+CREATE TABLE {schema}.data (
+    key        bytea PRIMARY KEY,
+    body       bytea NOT NULL,
+    written_at bigint NOT NULL
+);
+CREATE INDEX data_written ON {schema}.data (written_at);
+ALTER TABLE {schema}.data ALTER COLUMN body SET STORAGE EXTERNAL;

@@ -1,0 +1,112 @@
+-- What the operations share.
+--
+-- Locks. Every operation that writes takes the app's lock for the length of its transaction: shared if it is plain,
+-- exclusive if what it decides depends on records that others may change at the same time (waits, cancellations,
+-- deduplication, ends of sessions). So plain traffic runs side by side, guarded by the locks of its rows, and everything
+-- else runs alone, as in memory. A plain operation that meets something that is not plain raises PN002 and is sent again
+-- as an exclusive one. A second lock, always taken after the first, orders sleepers and submissions; see `exchange`.
+--
+-- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively.
+
+CREATE FUNCTION {api}.clock(p_now bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+$$;
+
+CREATE FUNCTION {api}.lock_app(p_exclusive boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_exclusive THEN
+        PERFORM pg_advisory_xact_lock('{schema}.live'::regclass::oid::bigint);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared('{schema}.live'::regclass::oid::bigint);
+    END IF;
+END
+$$;
+
+-- Orders those that go to sleep (exclusive) after the submissions that are under way (shared).
+CREATE FUNCTION {api}.lock_sleepers(p_exclusive boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_exclusive THEN
+        PERFORM pg_advisory_xact_lock('{schema}.session'::regclass::oid::bigint);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared('{schema}.session'::regclass::oid::bigint);
+    END IF;
+END
+$$;
+
+CREATE FUNCTION {api}.id_text(p_id bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN length(p_id) = 16 THEN encode(p_id, 'hex')::uuid::text ELSE encode(p_id, 'hex') END
+$$;
+
+-- Ids laid end to end, apart again, each once, in order.
+CREATE FUNCTION {api}.split_ids(p_ids bytea) RETURNS bytea[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(array_agg(id ORDER BY place), '{}') FROM (
+        SELECT substring(p_ids FROM place FOR 16) AS id, min(place) AS place
+        FROM generate_series(1, length(p_ids), 16) AS place GROUP BY 1
+    ) AS ids
+$$;
+
+CREATE FUNCTION {api}.serves(p_queues text[], p_queue text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN cardinality(p_queues) = 0 THEN position(':' IN p_queue) = 0 ELSE p_queue = ANY (p_queues) END
+$$;
+
+-- --- waking ---
+
+CREATE FUNCTION {api}.ring(p_session bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_bell text;
+BEGIN
+    SELECT bell INTO v_bell FROM {schema}.session WHERE number = p_session AND ended_at IS NULL;
+    IF v_bell LIKE '%/%' THEN
+        PERFORM pg_notify(split_part(v_bell, '/', 1), split_part(v_bell, '/', 2));
+    END IF;
+END
+$$;
+
+-- Wake up to `p_number` sleepers that serve the queue; NULL: any one, for an earlier timer.
+CREATE FUNCTION {api}.wake(p_queue text, p_number bigint DEFAULT 1) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_session bigint;
+BEGIN
+    FOR v_session IN
+        SELECT number FROM {schema}.session
+        WHERE is_idle AND ended_at IS NULL AND (p_queue IS NULL OR {api}.serves(idle_queues, p_queue))
+        ORDER BY number LIMIT p_number FOR UPDATE SKIP LOCKED
+    LOOP
+        UPDATE {schema}.session SET is_idle = false WHERE number = v_session;
+        PERFORM {api}.ring(v_session);
+    END LOOP;
+END
+$$;
+
+-- The earliest timer of any invocation.
+CREATE FUNCTION {api}.first_due() RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT due FROM {schema}.live WHERE due IS NOT NULL ORDER BY due LIMIT 1
+$$;
+
+-- Wake somebody if the earliest timer has become an earlier one.
+CREATE FUNCTION {api}.wake_for_timer(p_before bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_first bigint := {api}.first_due();
+BEGIN
+    IF v_first IS NOT NULL AND (p_before IS NULL OR v_first < p_before) THEN
+        PERFORM {api}.wake(NULL);
+    END IF;
+END
+$$;
+
+-- How long until the earliest timer or end of a lease; NULL without any.
+CREATE FUNCTION {api}.next_due(p_now bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT greatest(0, least({api}.first_due(), (
+        SELECT expires_at FROM {schema}.session WHERE ended_at IS NULL ORDER BY expires_at LIMIT 1
+    )) - p_now)
+$$;
+
+CREATE FUNCTION {api}.renew(p_now bigint, p_session bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE {schema}.session SET expires_at = p_now + lease, is_idle = false
+    WHERE number = p_session AND ended_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'PN001', MESSAGE = p_session::text;
+    END IF;
+END
+$$;

@@ -1,0 +1,165 @@
+-- tick: whatever is due, each thing once, whoever calls.
+
+-- Drop everything that is known of these final invocations; return how many there were.
+CREATE FUNCTION {api}.forget(p_ids bytea[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_went bigint;
+BEGIN
+    WITH gone AS (
+        DELETE FROM {schema}.outcome WHERE id = ANY (p_ids) RETURNING id, key
+    ), calls AS (
+        DELETE FROM {schema}.call c USING gone g WHERE c.id = g.id
+    ), attempts AS (
+        DELETE FROM {schema}.attempt a USING gone g WHERE a.id = g.id
+    ), notes AS (
+        DELETE FROM {schema}.progress p USING gone g WHERE p.id = g.id
+    ), keys AS (
+        DELETE FROM {schema}.dedupe d USING gone g WHERE g.key IS NOT NULL AND d.key = g.key AND d.id = g.id
+    )
+    SELECT count(*) INTO v_went FROM gone;
+    RETURN v_went;
+END
+$$;
+
+-- Drop outcomes past their retention, and client data that no known invocation can name any more: it was last written
+-- more than a day before the oldest of them was submitted.
+CREATE FUNCTION {api}.tick_retention(p_now bigint, p_budget integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_went bigint;
+BEGIN
+    v_went := {api}.forget(ARRAY(
+        SELECT id FROM {schema}.outcome WHERE expires_at <= p_now ORDER BY expires_at, id LIMIT p_budget
+        FOR UPDATE SKIP LOCKED
+    ));
+    IF v_went > 0 THEN
+        DELETE FROM {schema}.data WHERE key IN (
+            SELECT key FROM {schema}.data
+            WHERE written_at < coalesce((SELECT min(created_at) FROM {schema}.call), p_now) - 86400000000
+            ORDER BY written_at, key LIMIT p_budget
+        );
+    END IF;
+    RETURN v_went;
+END
+$$;
+
+CREATE FUNCTION {api}.handle_due(p_now bigint, p_id bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    r {schema}.live%ROWTYPE;
+BEGIN
+    SELECT * INTO r FROM {schema}.live WHERE id = p_id;
+    IF r.expires_at <= p_now AND (r.state = 0 OR (r.state = 1 AND r.owner IS NULL)) THEN
+        PERFORM {api}.expire(p_now, p_id);
+    ELSIF r.state = 3 THEN
+        PERFORM {api}.resume_run(p_id, true);
+    ELSE
+        UPDATE {schema}.live SET state = 1, not_before = NULL, reason = CASE WHEN reason = 1 THEN 0 ELSE reason END
+        WHERE id = p_id;
+        PERFORM {api}.wake(r.queue);
+    END IF;
+END
+$$;
+
+-- Timers in order of time, one after the other, because the end of one may change what is due for another. Exclusive.
+CREATE FUNCTION {api}.tick_timers(p_now bigint, p_budget integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_handled integer := 0;
+    v_id bytea;
+BEGIN
+    WHILE v_handled < p_budget LOOP
+        SELECT id INTO v_id FROM {schema}.live WHERE due <= p_now ORDER BY due, id LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        PERFORM {api}.handle_due(p_now, v_id);
+        v_handled := v_handled + 1;
+    END LOOP;
+    RETURN v_handled;
+END
+$$;
+
+-- Timers that only make delayed work runnable, without the exclusive lock; NULL if something else is due as well.
+CREATE FUNCTION {api}.promote(p_now bigint, p_budget integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_others boolean;
+    v_queue text;
+    v_number bigint;
+    v_handled integer := 0;
+BEGIN
+    SELECT bool_or(NOT (state = 0 AND need_left = 0 AND not_before <= p_now AND coalesce(expires_at > p_now, true)))
+    INTO v_others
+    FROM (SELECT * FROM {schema}.live WHERE due <= p_now ORDER BY due, id LIMIT p_budget) AS first;
+    IF v_others THEN
+        RETURN NULL;
+    END IF;
+    FOR v_queue, v_number IN
+        WITH first AS MATERIALIZED (
+            SELECT id FROM {schema}.live
+            WHERE due <= p_now AND state = 0 AND need_left = 0 AND not_before <= p_now
+                AND coalesce(expires_at > p_now, true)
+            ORDER BY due, id LIMIT p_budget FOR UPDATE SKIP LOCKED
+        ), promoted AS (
+            UPDATE {schema}.live l
+            SET state = 1, not_before = NULL, reason = CASE WHEN reason = 1 THEN 0 ELSE reason END
+            FROM first f WHERE l.id = f.id RETURNING l.queue
+        )
+        SELECT queue, count(*) FROM promoted GROUP BY queue
+    LOOP
+        v_handled := v_handled + v_number;
+        PERFORM {api}.wake(v_queue, v_number);
+    END LOOP;
+    RETURN v_handled;
+END
+$$;
+
+CREATE FUNCTION {api}.tick_sessions(p_now bigint, p_budget integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_handled integer := 0;
+    v_session bigint;
+BEGIN
+    FOR v_session IN
+        SELECT number FROM {schema}.session WHERE ended_at IS NULL AND expires_at <= p_now
+        ORDER BY number LIMIT p_budget
+    LOOP
+        PERFORM {api}.end_session(p_now, v_session, true);
+        v_handled := v_handled + 1;
+    END LOOP;
+    RETURN v_handled;
+END
+$$;
+
+-- All of a tick: how much was handled, and whether a budget ran out.
+CREATE FUNCTION {api}.work_off(
+    p_now bigint, p_exclusive boolean, p_budget integer, OUT handled bigint, OUT more boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_timers integer;
+    v_sessions integer := 0;
+    v_retained bigint;
+BEGIN
+    IF p_exclusive THEN
+        v_timers := {api}.tick_timers(p_now, p_budget);
+        v_sessions := {api}.tick_sessions(p_now, p_budget);
+    ELSE
+        v_timers := {api}.promote(p_now, p_budget);
+        IF v_timers IS NULL
+            OR EXISTS (SELECT FROM {schema}.session WHERE ended_at IS NULL AND expires_at <= p_now) THEN
+            RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'something is due';
+        END IF;
+    END IF;
+    v_retained := {api}.tick_retention(p_now, p_budget);
+    handled := v_timers + v_sessions + v_retained;
+    more := v_timers >= p_budget OR v_sessions >= p_budget OR v_retained >= p_budget;
+END
+$$;
+
+-- tick: do what is due within a budget for each kind.
+CREATE FUNCTION {api}.tick(
+    p_now bigint, p_exclusive boolean, p_budget integer, OUT handled bigint, OUT next_due bigint, OUT more boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now bigint;
+BEGIN
+    PERFORM {api}.lock_app(p_exclusive);
+    v_now := {api}.clock(p_now);
+    SELECT w.handled, w.more INTO handled, more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
+    next_due := {api}.next_due(v_now);
+END
+$$;

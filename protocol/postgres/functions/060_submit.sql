@@ -1,0 +1,161 @@
+-- submit: create invocations. Idempotent by id.
+
+-- Plain: none comes after others, none has a key, ids are distinct, all have the same parent and fence.
+-- Reply: the ids that were created; the others exist already. NULL: the parent's fence is superseded.
+CREATE FUNCTION {api}.submit_plain(
+    p_now bigint, p_parent bytea, p_session bigint, p_epoch bigint,
+    p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
+    p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
+    p_max_crashes integer[]
+) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+DECLARE
+    v_now bigint;
+    v_root bytea;
+    v_before bigint;
+    v_timed boolean := EXISTS (SELECT FROM unnest(p_delays, p_expires) AS t (delay, expires)
+                               WHERE delay > 0 OR expires IS NOT NULL);
+    v_queue text;
+    v_number bigint;
+BEGIN
+    PERFORM {api}.lock_app(false);
+    PERFORM {api}.lock_sleepers(false);
+    v_now := {api}.clock(p_now);
+    IF p_session IS NOT NULL THEN
+        PERFORM FROM {schema}.live WHERE id = p_parent AND owner = p_session AND epoch = p_epoch FOR SHARE;
+        IF NOT FOUND THEN
+            RETURN NEXT NULL::bytea;
+            RETURN;
+        END IF;
+    END IF;
+    IF p_parent IS NOT NULL THEN
+        v_root := coalesce((SELECT root FROM {schema}.call WHERE id = p_parent), p_parent);
+    END IF;
+    IF v_timed THEN
+        v_before := {api}.first_due();
+    END IF;
+    INSERT INTO {schema}.queue AS q (name, used) SELECT DISTINCT given.name, true FROM unnest(p_queues) AS given (name)
+    WHERE NOT EXISTS (SELECT FROM {schema}.queue k WHERE k.name = given.name AND k.used)
+    ON CONFLICT (name) DO UPDATE SET used = true;
+    RETURN QUERY
+    WITH item AS (
+        SELECT * FROM unnest(p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas, p_bands, p_keys,
+            p_delays, p_expires, p_retentions, p_max_crashes) WITH ORDINALITY AS i (id, task_id, queue, language,
+            arguments, policy, meta, band, key, delay, expires, retention, max_crashes, place)
+    ), fresh AS (
+        INSERT INTO {schema}.call
+        SELECT id, task_id, queue, language, arguments, policy, meta, p_parent, coalesce(v_root, id), v_now
+        FROM item ORDER BY place
+        ON CONFLICT (id) DO NOTHING RETURNING call.id
+    ), placed AS (
+        INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, reason, not_before,
+            expires_at)
+        SELECT id, queue, (band::bigint << 44) + coalesce(key, nextval('{schema}.rank_sequence')), v_now, retention,
+            max_crashes, CASE WHEN delay > 0 THEN 0 ELSE 1 END, CASE WHEN delay > 0 THEN 1 ELSE 0 END,
+            CASE WHEN delay > 0 THEN v_now + delay END, v_now + expires
+        FROM (SELECT item.* FROM item JOIN fresh USING (id) ORDER BY place) AS ordered
+    )
+    SELECT id FROM fresh;
+    IF EXISTS (SELECT FROM {schema}.session WHERE is_idle) THEN
+        FOR v_queue, v_number IN
+            SELECT queue, count(*) FROM unnest(p_queues, p_delays) AS i (queue, delay) WHERE delay <= 0 GROUP BY queue
+        LOOP
+            PERFORM {api}.wake(v_queue, v_number);
+        END LOOP;
+        IF v_timed THEN
+            PERFORM {api}.wake_for_timer(v_before);
+        END IF;
+    END IF;
+END
+$$;
+
+-- One item of any kind; the caller holds the app's lock exclusively.
+CREATE FUNCTION {api}.submit_one(
+    p_now bigint, p_id bytea, p_task text, p_queue text, p_language text, p_arguments bytea, p_policy bytea,
+    p_meta bytea, p_band integer, p_rank_key bigint, p_delay bigint, p_expires bigint, p_retention bigint,
+    p_max_crashes integer, p_parent bytea, p_session bigint, p_epoch bigint, p_key bytea, p_phase integer,
+    p_after bytea, p_after_policy integer, OUT verdict integer, OUT id bytea
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_after bytea[] := {api}.split_ids(p_after);
+    v_waits bytea[];
+    v_failed record;
+BEGIN
+    id := p_id;
+    IF EXISTS (SELECT FROM {schema}.call c WHERE c.id = p_id) THEN
+        verdict := 1;
+        RETURN;
+    END IF;
+    IF p_session IS NOT NULL AND NOT EXISTS (
+        SELECT FROM {schema}.live l WHERE l.id = p_parent AND l.owner = p_session AND l.epoch = p_epoch
+    ) THEN
+        verdict := 3;
+        RETURN;
+    END IF;
+    SELECT a.id INTO id FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
+    WHERE NOT EXISTS (SELECT FROM {schema}.call c WHERE c.id = a.id) ORDER BY place LIMIT 1;
+    IF FOUND THEN
+        verdict := 4;
+        RETURN;
+    END IF;
+    SELECT d.id INTO id FROM {schema}.dedupe d WHERE d.key = p_key;
+    IF FOUND THEN
+        verdict := 2;
+        RETURN;
+    END IF;
+    id := p_id;
+    verdict := 0;
+    INSERT INTO {schema}.queue (name, used) VALUES (p_queue, true) ON CONFLICT (name) DO UPDATE SET used = true;
+    INSERT INTO {schema}.call VALUES (p_id, p_task, p_queue, p_language, p_arguments, p_policy, p_meta, p_parent,
+        coalesce((SELECT c.root FROM {schema}.call c WHERE c.id = p_parent), p_parent, p_id), p_now);
+    INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, not_before, expires_at,
+        key, key_phase, after_policy)
+    VALUES (p_id, p_queue, (p_band::bigint << 44) + coalesce(p_rank_key, nextval('{schema}.rank_sequence')), p_now,
+        p_retention, p_max_crashes, 1, CASE WHEN p_delay > 0 THEN p_now + p_delay END, p_now + p_expires, p_key,
+        p_phase, p_after_policy);
+    INSERT INTO {schema}.dedupe SELECT p_key, p_id WHERE p_key IS NOT NULL;
+    v_waits := ARRAY(SELECT a.id FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
+                     JOIN {schema}.live l ON l.id = a.id ORDER BY place);
+    SELECT o.id, o.status INTO v_failed FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
+    JOIN {schema}.outcome o ON o.id = a.id WHERE o.status <> 'success' AND p_after_policy = 0 ORDER BY place LIMIT 1;
+    IF FOUND THEN
+        UPDATE {schema}.live l SET state = 0 WHERE l.id = p_id;
+        -- As if the edges up to the failed one had been there: the flag of those it came after may be set for nothing.
+        PERFORM {api}.end_run(p_now, p_id, 'cancelled', '',
+            'dependency ' || {api}.id_text(v_failed.id) || ' ended ' || v_failed.status, 0);
+    ELSIF cardinality(v_waits) > 0 THEN
+        PERFORM {api}.add_edges(p_id, v_waits);
+        UPDATE {schema}.live l SET state = 0, reason = 2, need_left = cardinality(v_waits) WHERE l.id = p_id;
+    ELSIF p_delay > 0 THEN
+        UPDATE {schema}.live l SET state = 0, reason = 1 WHERE l.id = p_id;
+    ELSE
+        PERFORM {api}.wake(p_queue);
+    END IF;
+END
+$$;
+
+-- Items of any kind, in order, each seeing those before it. Exclusive.
+-- Reply: verdict (0 created, 1 existing, 2 deduped, 3 stale parent, 4 unknown dependency) and id each, in order.
+CREATE FUNCTION {api}.submit(
+    p_now bigint,
+    p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
+    p_metas bytea[], p_bands integer[], p_rank_keys bigint[], p_delays bigint[], p_expires bigint[],
+    p_retentions bigint[], p_max_crashes integer[], p_parents bytea[], p_sessions bigint[], p_epochs bigint[],
+    p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[]
+) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now bigint;
+    v_before bigint;
+BEGIN
+    PERFORM {api}.lock_app(true);
+    v_now := {api}.clock(p_now);
+    v_before := {api}.first_due();
+    FOR i IN 1 .. cardinality(p_ids) LOOP
+        SELECT s.verdict, s.id INTO verdict, id FROM {api}.submit_one(
+            v_now, p_ids[i], p_tasks[i], p_queues[i], p_languages[i], p_arguments[i], p_policies[i], p_metas[i],
+            p_bands[i], p_rank_keys[i], p_delays[i], p_expires[i], p_retentions[i], p_max_crashes[i], p_parents[i],
+            p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i]) AS s;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM {api}.wake_for_timer(v_before);
+END
+$$;

@@ -1,0 +1,245 @@
+-- exchange: the one round trip of a session: renew, settle, report, tick, claim, fetch messages, in this order.
+
+-- Completions whose end nobody but watchers waits for, all at once. Reply: the places of those that were accepted.
+CREATE FUNCTION {api}.settle_plain(
+    p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
+    p_workers bigint[], p_payloads bytea[], p_texts text[]
+) RETURNS integer[] LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_places integer[];
+    v_flags integer;
+    v_ids bytea[];
+    v_keyed boolean;
+BEGIN
+    WITH done AS MATERIALIZED (
+        SELECT * FROM unnest(p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads, p_texts) WITH ORDINALITY
+            AS d (id, epoch, kind, ran, worker, payload, text, place)
+    ), gone AS (
+        DELETE FROM {schema}.live l USING done d
+        WHERE l.id = d.id AND l.owner = p_session AND l.epoch = d.epoch AND l.state = 2
+        RETURNING l.*, d.kind, d.ran, d.worker AS last_worker, d.payload, d.text, d.place
+    ), put AS (
+        INSERT INTO {schema}.outcome
+        SELECT id, CASE kind WHEN 0 THEN 'success' WHEN 1 THEN 'failed' ELSE 'cancelled' END, payload, text, attempt,
+            crashes, epoch, p_session, CASE WHEN last_worker <> 0 THEN last_worker ELSE worker END, registered_at,
+            claimed_at, CASE WHEN started_at IS NULL AND ran > 0
+                THEN greatest(coalesce(claimed_at, p_now), p_now - ran) ELSE started_at END,
+            p_now, p_now + retention, rank >> 44, retention, max_crashes, key, key_phase, queue
+        FROM gone
+    )
+    SELECT coalesce(array_agg(place::integer), '{}'), coalesce(bit_or(flags), 0), array_agg(id ORDER BY place),
+        coalesce(bool_or(key IS NOT NULL), false)
+    INTO v_places, v_flags, v_ids, v_keyed FROM gone;
+    IF v_flags & 1 <> 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'somebody waits';
+    END IF;
+    IF v_keyed THEN
+        PERFORM {api}.free_keys(v_ids);
+    END IF;
+    IF v_flags & 2 <> 0 THEN
+        PERFORM {api}.tell_watchers(v_ids);
+    END IF;
+    RETURN v_places;
+END
+$$;
+
+-- What a completion is told that did not find its invocation owned under its fence: 1 already, 2 stale.
+CREATE FUNCTION {api}.not_owned(p_session bigint, p_id bytea, p_epoch bigint) RETURNS integer
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM {schema}.outcome WHERE id = p_id AND session = p_session AND epoch = p_epoch
+    ) THEN 1 ELSE 2 END
+$$;
+
+-- One completion of any kind; the caller holds the app's lock exclusively.
+--   kind  0 success, 1 failure, 2 cancelled, 3 retry, 4 release, 5 crash, 6 suspend
+CREATE FUNCTION {api}.settle_one(
+    p_now bigint, p_session bigint, p_id bytea, p_epoch bigint, p_kind integer, p_ran bigint, p_worker bigint,
+    p_payload bytea, p_text text, p_delay bigint, p_number integer, OUT verdict integer, OUT ids bytea[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    r {schema}.live%ROWTYPE;
+BEGIN
+    ids := '{}';
+    verdict := 0;
+    SELECT * INTO r FROM {schema}.live WHERE id = p_id AND owner = p_session AND epoch = p_epoch;
+    IF FOUND AND p_kind = 6 THEN
+        SELECT s.verdict, s.ids INTO verdict, ids
+        FROM {api}.suspend(p_now, r, p_ran, p_worker, p_payload, p_number, p_delay) AS s;
+        RETURN;
+    END IF;
+    IF NOT FOUND OR r.state <> 2 THEN
+        verdict := {api}.not_owned(p_session, p_id, p_epoch);
+        RETURN;
+    END IF;
+    PERFORM {api}.note_run(p_now, p_id, p_ran, p_worker);
+    CASE p_kind
+    WHEN 0 THEN
+        PERFORM {api}.end_run(p_now, p_id, 'success', p_payload, '', p_session);
+    WHEN 1 THEN
+        PERFORM {api}.end_run(p_now, p_id, 'failed', p_payload, p_text, p_session);
+    WHEN 2 THEN
+        PERFORM {api}.end_run(p_now, p_id, 'cancelled', '', p_text, p_session);
+    WHEN 3 THEN
+        PERFORM {api}.write_attempt(p_now, p_id, p_number, p_payload, '');
+        UPDATE {schema}.live SET expires_at = NULL WHERE id = p_id;
+        PERFORM {api}.give_back(p_now, p_id, p_number, p_delay);
+    WHEN 4 THEN
+        PERFORM {api}.write_attempt(p_now, p_id, 4, '', p_text);
+        UPDATE {schema}.live SET attempt = attempt - 1 WHERE id = p_id;
+        PERFORM {api}.give_back(p_now, p_id, 4, p_delay);
+    WHEN 5 THEN
+        PERFORM {api}.crash(p_now, p_id, 7, p_text);
+    END CASE;
+END
+$$;
+
+-- {id, epoch, worker, ago}: a stale report changes nothing.
+CREATE FUNCTION {api}.note_started(
+    p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_workers bigint[], p_ago bigint[]
+) RETURNS void LANGUAGE sql AS $$
+    UPDATE {schema}.live l SET started_at = greatest(coalesce(l.claimed_at, p_now), p_now - s.ago), worker = s.worker,
+        expires_at = NULL
+    FROM (SELECT DISTINCT ON (id) * FROM unnest(p_ids, p_epochs, p_workers, p_ago) WITH ORDINALITY
+            AS s (id, epoch, worker, ago, place) ORDER BY id, place) AS s
+    WHERE l.id = s.id AND l.owner = p_session AND l.epoch = s.epoch AND l.state = 2 AND l.started_at IS NULL
+$$;
+
+CREATE FUNCTION {api}.note_progress(p_session bigint, p_ids bytea[], p_epochs bigint[], p_bodies bytea[])
+RETURNS void LANGUAGE sql AS $$
+    INSERT INTO {schema}.progress
+    SELECT DISTINCT ON (n.id) n.id, n.body
+    FROM unnest(p_ids, p_epochs, p_bodies) WITH ORDINALITY AS n (id, epoch, body, place)
+    JOIN {schema}.live l ON l.id = n.id AND l.owner = p_session AND l.epoch = n.epoch
+    ORDER BY n.id, n.place DESC
+    ON CONFLICT (id) DO UPDATE SET body = excluded.body
+$$;
+
+-- Let up to `p_want` suspended invocations of the session go on.
+CREATE FUNCTION {api}.claim_resumable(p_now bigint, p_session bigint, p_want integer)
+RETURNS SETOF {api}.reply LANGUAGE plpgsql AS $$
+DECLARE
+    r {schema}.live%ROWTYPE;
+    v_reply {api}.reply;
+BEGIN
+    v_reply.what := 2;
+    v_reply.place := 0;
+    FOR r IN
+        SELECT * FROM {schema}.live WHERE owner = p_session AND state = 1 ORDER BY rank, id LIMIT p_want FOR UPDATE
+    LOOP
+        PERFORM {api}.write_attempt(p_now, r.id, 11, '', '');
+        UPDATE {schema}.live SET state = 2, suspended_at = NULL, waits = NULL, timed_out = false WHERE id = r.id;
+        v_reply.id := r.id;
+        v_reply.n1 := r.epoch;
+        v_reply.n2 := r.timed_out::integer;
+        RETURN NEXT v_reply;
+        RETURN QUERY SELECT * FROM {api}.outcome_rows(v_reply.place, {api}.split_ids(coalesce(r.waits, '')));
+        v_reply.place := v_reply.place + 1;
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION {api}.fetch_inbox(p_session bigint) RETURNS SETOF {api}.reply LANGUAGE sql AS $$
+    WITH fetched AS (DELETE FROM {schema}.inbox WHERE session = p_session RETURNING *)
+    SELECT 4::smallint, 0, id, status, reason, payload, NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea,
+        attempt::bigint, crashes::bigint, epoch, completed_by, worker, registered_at, claimed_at, started_at, ended_at,
+        expires_at
+    FROM fetched ORDER BY position
+$$;
+
+-- Reply: verdicts {what 0: n1 verdict, b1 ids of a cycle} with their outcomes {3}, claims {1}, resumed {2} with their
+-- outcomes, messages {4}, and {5: n1 next_due, n2 more} at the end.
+-- Raises PN001 with nothing applied; PN002 if it has to be sent again as exclusive, with nothing applied either.
+CREATE FUNCTION {api}.exchange(
+    p_now bigint, p_exclusive boolean, p_session bigint,
+    p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[], p_workers bigint[], p_payloads bytea[],
+    p_texts text[], p_delays bigint[], p_numbers integer[],
+    p_started bytea[], p_started_epochs bigint[], p_started_workers bigint[], p_started_ago bigint[],
+    p_noted bytea[], p_noted_epochs bigint[], p_notes bytea[],
+    p_want integer, p_queues text[], p_claims_new boolean, p_sleeps boolean, p_budget integer
+) RETURNS SETOF {api}.reply LANGUAGE plpgsql AS $$
+DECLARE
+    v_now bigint;
+    v_before bigint;
+    v_places integer[];
+    v_reply {api}.reply;
+    v_ids bytea[];
+    v_resumed {api}.reply[] := '{}';
+    v_taken bytea[] := '{}';
+    v_late bytea[];
+    v_left integer;
+    v_more boolean;
+BEGIN
+    PERFORM {api}.lock_app(p_exclusive);
+    v_now := {api}.clock(p_now);
+    PERFORM {api}.renew(v_now, p_session);
+    v_reply.what := 0;
+
+    IF p_exclusive THEN
+        v_before := {api}.first_due();
+        FOR i IN 1 .. cardinality(p_ids) LOOP
+            SELECT s.verdict, s.ids INTO v_reply.n1, v_ids FROM {api}.settle_one(v_now, p_session, p_ids[i],
+                p_epochs[i], p_kinds[i], p_ran[i], p_workers[i], p_payloads[i], p_texts[i], p_delays[i], p_numbers[i])
+                AS s;
+            v_reply.b1 := CASE WHEN v_reply.n1 IN (4, 5) THEN
+                (SELECT string_agg(c.id, ''::bytea ORDER BY place) FROM unnest(v_ids) WITH ORDINALITY AS c (id, place)) END;
+            RETURN NEXT v_reply;
+            IF v_reply.n1 = 3 THEN
+                RETURN QUERY SELECT * FROM {api}.outcome_rows(i - 1, v_ids);
+            END IF;
+        END LOOP;
+    ELSIF cardinality(p_ids) > 0 THEN
+        v_places := {api}.settle_plain(v_now, p_session, p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads,
+            p_texts);
+        IF cardinality(v_places) < cardinality(p_ids) THEN
+            FOR i IN 1 .. cardinality(p_ids) LOOP
+                v_reply.n1 := CASE WHEN i = ANY (v_places) THEN 0
+                    ELSE {api}.not_owned(p_session, p_ids[i], p_epochs[i]) END;
+                RETURN NEXT v_reply;
+            END LOOP;
+        END IF;
+    END IF;
+    IF cardinality(p_started) > 0 THEN
+        PERFORM {api}.note_started(v_now, p_session, p_started, p_started_epochs, p_started_workers, p_started_ago);
+    END IF;
+    IF cardinality(p_noted) > 0 THEN
+        PERFORM {api}.note_progress(p_session, p_noted, p_noted_epochs, p_notes);
+    END IF;
+
+    SELECT w.more INTO v_more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
+    v_left := p_want;
+    IF p_want > 0 AND EXISTS (SELECT FROM {schema}.live WHERE owner = p_session AND state = 1) THEN
+        v_resumed := ARRAY(SELECT r FROM {api}.claim_resumable(v_now, p_session, p_want) AS r);
+        RETURN QUERY SELECT * FROM unnest(v_resumed);
+        v_left := v_left - (SELECT count(*) FROM unnest(v_resumed) AS r WHERE r.what = 2);
+    END IF;
+    IF p_claims_new AND v_left > 0 THEN
+        v_taken := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left);
+        v_left := v_left - cardinality(v_taken);
+    END IF;
+    IF p_exclusive THEN
+        PERFORM {api}.wake_for_timer(v_before);
+    END IF;
+    IF p_sleeps AND v_left > 0 THEN
+        -- Submissions that began before this moment are over once the lock is held, so a second look sees them; those
+        -- that begin later wait for the lock and see the sleeper. Nobody sleeps beside work that nobody will ring for.
+        PERFORM {api}.lock_sleepers(true);
+        IF p_claims_new THEN
+            v_late := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left);
+            v_taken := v_taken || v_late;
+            v_left := v_left - cardinality(v_late);
+        END IF;
+        IF v_left > 0 THEN
+            UPDATE {schema}.session SET is_idle = true, idle_queues = p_queues WHERE number = p_session;
+        END IF;
+    END IF;
+    RETURN QUERY SELECT * FROM {api}.claim_rows(v_taken);
+    RETURN QUERY SELECT * FROM {api}.fetch_inbox(p_session);
+    v_reply := NULL;
+    v_reply.what := 5;
+    v_reply.n1 := {api}.next_due(v_now);
+    v_reply.n2 := v_more::integer;
+    RETURN NEXT v_reply;
+END
+$$;

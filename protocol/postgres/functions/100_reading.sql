@@ -1,0 +1,101 @@
+-- What queries see. One statement each: one consistent view.
+
+-- All that is known of invocations: the call, the live record or the outcome, attempts as JSON, the last progress note.
+CREATE FUNCTION {api}.snapshots(p_now bigint, p_ids bytea[]) RETURNS TABLE (
+    id bytea, task_id text, queue text, language text, arguments bytea, policy bytea, meta bytea, parent bytea,
+    root bytea, created_at bigint,
+    state smallint, reason smallint, rank bigint, epoch bigint, attempt integer, crashes integer, owner bigint,
+    worker bigint, need_left integer, not_before bigint, expires_at bigint, wait_until bigint,
+    cancel_requested boolean, registered_at bigint, claimed_at bigint, started_at bigint, suspended_at bigint,
+    status text, payload bytea, why text, o_attempt integer, o_crashes integer, o_epoch bigint, o_session bigint,
+    o_worker bigint, o_registered_at bigint, o_claimed_at bigint, o_started_at bigint, o_ended_at bigint,
+    o_expires_at bigint, attempts jsonb, progress bytea
+) LANGUAGE sql STABLE AS $$
+    SELECT c.id, c.task_id, c.queue, c.language, c.arguments, c.policy, c.meta, c.parent, c.root, c.created_at,
+        l.state, l.reason, l.rank, l.epoch, l.attempt, l.crashes, l.owner, l.worker, l.need_left, l.not_before,
+        l.expires_at, l.wait_until, l.cancel_requested, l.registered_at, l.claimed_at, l.started_at, l.suspended_at,
+        o.status, o.payload, o.reason, o.attempt, o.crashes, o.epoch, o.session, o.worker, o.registered_at,
+        o.claimed_at, o.started_at, o.ended_at, o.expires_at,
+        (SELECT jsonb_agg(jsonb_build_array(a.number, a.epoch, a.reason, a.session, a.worker, a.claimed_at,
+            a.started_at, a.ended_at, encode(a.error, 'hex'), a.detail, a.suspended_at) ORDER BY a.position)
+        FROM {schema}.attempt a WHERE a.id = c.id), p.body
+    FROM unnest(p_ids) WITH ORDINALITY AS w (id, place)
+    JOIN {schema}.call c ON c.id = w.id
+    LEFT JOIN {schema}.live l ON l.id = w.id
+    LEFT JOIN {schema}.outcome o ON o.id = w.id
+    LEFT JOIN {schema}.progress p ON p.id = w.id
+    ORDER BY w.place
+$$;
+
+CREATE FUNCTION {api}.outcomes(p_now bigint, p_ids bytea[]) RETURNS SETOF {api}.reply LANGUAGE sql STABLE AS $$
+    SELECT * FROM {api}.outcome_rows(0, p_ids)
+$$;
+
+-- Where invocations stand: a status, or state, reason and whether it began.
+CREATE FUNCTION {api}.standings(p_now bigint, p_ids bytea[])
+RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started boolean) LANGUAGE sql STABLE AS $$
+    SELECT w.id, o.status, l.state, l.reason, l.started_at IS NOT NULL
+    FROM unnest(p_ids) AS w (id) LEFT JOIN {schema}.outcome o ON o.id = w.id LEFT JOIN {schema}.live l ON l.id = w.id
+$$;
+
+-- A part of all invocations, newest id first; filters that are NULL match everything.
+CREATE FUNCTION {api}.scan(p_now bigint, p_before bytea, p_task text, p_queue text, p_parent bytea, p_budget integer)
+RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started boolean) LANGUAGE sql STABLE AS $$
+    SELECT c.id, o.status, l.state, l.reason, l.started_at IS NOT NULL
+    FROM (
+        SELECT id FROM {schema}.call
+        WHERE (p_before IS NULL OR id < p_before) AND (p_task IS NULL OR task_id = p_task)
+            AND (p_queue IS NULL OR queue = p_queue) AND (p_parent IS NULL OR parent = p_parent)
+        ORDER BY id DESC LIMIT p_budget
+    ) AS c LEFT JOIN {schema}.outcome o ON o.id = c.id LEFT JOIN {schema}.live l ON l.id = c.id
+    ORDER BY c.id DESC
+$$;
+
+CREATE FUNCTION {api}.tally(p_now bigint, p_task text)
+RETURNS TABLE (status text, state smallint, reason smallint, started boolean, number bigint) LANGUAGE sql STABLE AS $$
+    SELECT o.status, l.state, l.reason, l.started_at IS NOT NULL, count(*)
+    FROM {schema}.call c LEFT JOIN {schema}.outcome o ON o.id = c.id LEFT JOIN {schema}.live l ON l.id = c.id
+    WHERE p_task IS NULL OR c.task_id = p_task
+    GROUP BY 1, 2, 3, 4
+$$;
+
+CREATE FUNCTION {api}.children(p_now bigint, p_parent bytea) RETURNS SETOF bytea LANGUAGE sql STABLE AS $$
+    SELECT id FROM {schema}.call WHERE parent = p_parent ORDER BY id
+$$;
+
+CREATE FUNCTION {api}.queue_stats(p_now bigint)
+RETURNS TABLE (queue text, ready bigint, delayed bigint, running bigint, suspended bigint, oldest bigint,
+    paused boolean, listeners bigint) LANGUAGE sql STABLE AS $$
+    SELECT q.name, count(l.id) FILTER (WHERE l.state = 1 AND l.owner IS NULL), count(l.id) FILTER (WHERE l.state = 0),
+        count(l.id) FILTER (WHERE l.state = 2),
+        count(l.id) FILTER (WHERE l.state = 3 OR (l.state = 1 AND l.owner IS NOT NULL)),
+        min(l.registered_at) FILTER (WHERE l.state = 1 AND l.owner IS NULL), q.paused,
+        (SELECT count(*) FROM {api}.listeners(q.name))
+    FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name
+    GROUP BY q.name, q.paused ORDER BY q.name COLLATE "C"
+$$;
+
+-- explain: the facts that decide whether one invocation runs; the rest of them is asked for beside.
+CREATE FUNCTION {api}.explain(p_now bigint, p_id bytea, p_most integer)
+RETURNS TABLE (now bigint, queue text, paused boolean, owner bigint, ahead bigint) LANGUAGE sql STABLE AS $$
+    SELECT {api}.clock(p_now), c.queue, coalesce(q.paused, false), l.owner,
+        CASE WHEN l.state = 1 AND l.owner IS NULL THEN (
+            SELECT count(*) FROM (
+                SELECT FROM {schema}.live other
+                WHERE other.queue = l.queue AND other.state = 1 AND other.owner IS NULL
+                    AND (other.rank, other.id) < (l.rank, l.id) LIMIT p_most
+            ) AS before
+        ) ELSE 0 END
+    FROM {schema}.call c LEFT JOIN {schema}.queue q ON q.name = c.queue LEFT JOIN {schema}.live l ON l.id = c.id
+    WHERE c.id = p_id
+$$;
+
+-- What an invocation waits for.
+CREATE FUNCTION {api}.awaited(p_now bigint, p_id bytea)
+RETURNS TABLE (id bytea, task_id text, status text, state smallint, reason smallint, started boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT w.waited, c.task_id, o.status, l.state, l.reason, l.started_at IS NOT NULL
+    FROM {schema}.wait w JOIN {schema}.call c ON c.id = w.waited
+    LEFT JOIN {schema}.outcome o ON o.id = w.waited LEFT JOIN {schema}.live l ON l.id = w.waited
+    WHERE w.waiter = p_id ORDER BY w.waited
+$$;

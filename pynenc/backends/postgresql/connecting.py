@@ -1,0 +1,161 @@
+"""Connections, for threads and for event loops. The one place that makes them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+import time
+import weakref
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.types.numeric import Int8Dumper
+from psycopg.waiting import Ready, Wait
+
+from pynenc.backends.postgresql.location import DURABILITIES, Location
+
+T = TypeVar("T")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that gives up on a server that does not answer in time."""
+
+    budget_s = 30.0
+
+    def wait(
+        self,
+        gen: Generator[Wait, Ready | int, T],
+        interval: float = 0.1,
+        timeout: float | None = None,
+    ) -> T:
+        poll = select.poll()
+        descriptor = self.pgconn.socket
+        until = time.monotonic() + (self.budget_s if timeout is None else timeout)
+        wanted = next(gen)
+        try:
+            while True:
+                events = (select.POLLIN if wanted & Wait.R else 0) | (select.POLLOUT if wanted & Wait.W else 0)
+                poll.register(descriptor, events)
+                found = poll.poll(max(0.0, until - time.monotonic()) * 1000)
+                if not found:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer within {self.budget_s:g} s")
+                happened = found[0][1]
+                failed = happened & (select.POLLERR | select.POLLHUP)
+                readable = bool(happened & select.POLLIN or failed) and bool(wanted & Wait.R)
+                writable = bool(happened & select.POLLOUT or failed) and bool(wanted & Wait.W)
+                wanted = gen.send((Ready.R if readable else 0) | (Ready.W if writable else 0))
+        except StopIteration as finished:
+            result: T = finished.value
+            return result
+
+
+class Pools:
+    """Idle connections of one process: one heap for threads, one for each event loop."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._idle: list[BoundedConnection] = []
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[psycopg.AsyncConnection[Any]]]
+        self._by_loop = weakref.WeakKeyDictionary()
+
+    def take(self) -> BoundedConnection:
+        """Return a connection of this process, new if none is idle."""
+        self._leave_parents()
+        with self._lock:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed:
+                    return connection
+        return self.connect()
+
+    def give(self, connection: BoundedConnection) -> None:
+        """Keep a connection for the next one who needs it, if it is good."""
+        with self._lock:
+            if not connection.closed and len(self._idle) < self._location.pool_size:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def connect(self) -> BoundedConnection:
+        """Open a connection."""
+        connection = BoundedConnection.connect(self._location.conninfo, **self._options())
+        connection.budget_s = self._location.call_timeout_s
+        self._prepare(connection)
+        if not self._location.pooled:
+            connection.execute(self._settings())
+        return connection
+
+    async def atake(self) -> psycopg.AsyncConnection[Any]:
+        """Return a connection of the running event loop, new if none is idle."""
+        self._leave_parents()
+        idle = self._by_loop.setdefault(asyncio.get_running_loop(), [])
+        while idle:
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+        opened = await psycopg.AsyncConnection.connect(self._location.conninfo, **self._options())
+        self._prepare(opened)
+        if not self._location.pooled:
+            await opened.execute(self._settings())
+        return opened
+
+    async def agive(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Keep a connection of the running event loop, if it is good."""
+        idle = self._by_loop.setdefault(asyncio.get_running_loop(), [])
+        if not connection.closed and len(idle) < self._location.pool_size:
+            idle.append(connection)
+        else:
+            await connection.close()
+
+    def close(self) -> None:
+        """Close what is idle; connections of event loops go with their descriptors."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+            loops, self._by_loop = self._by_loop, weakref.WeakKeyDictionary()
+        if self._pid != os.getpid():
+            return
+        for connection in idle:
+            connection.close()
+        for ours in loops.values():
+            for each in ours:
+                each.pgconn.finish()
+
+    def _leave_parents(self) -> None:
+        """Forget connections that were opened before a fork: they are the parent's."""
+        if self._pid != os.getpid():
+            with self._lock:
+                # Kept from being closed: closing would tell the server to end the parent's sessions.
+                _inherited.append((self._idle, self._by_loop))
+                self._pid, self._idle, self._by_loop = os.getpid(), [], weakref.WeakKeyDictionary()
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "autocommit": True,
+            "prepare_threshold": None if self._location.pooled else 2,
+            "connect_timeout": max(1, round(self._location.connect_timeout_s)),
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        }
+
+    def _settings(self) -> str:
+        milliseconds = int(self._location.call_timeout_s * 1000)
+        return (
+            f"SET synchronous_commit = {DURABILITIES[self._location.durability]}; "
+            f"SET statement_timeout = {milliseconds}; SET client_min_messages = warning; "
+            "SET plan_cache_mode = force_generic_plan; SET jit = off"
+        )
+
+    @staticmethod
+    def _prepare(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+        # One type for numbers, so that a statement is prepared once and not once per size of its numbers.
+        connection.adapters.register_dumper(int, Int8Dumper)
+
+
+_inherited: list[Any] = []

@@ -1,0 +1,172 @@
+"""Bells that the server rings: one connection of a process listens on one channel, for all of its bells.
+
+An address is `<channel>/<number>`: functions NOTIFY the channel with the number. A notification that got lost costs
+latency only, so after a reconnection every bell is rung. Behind pgbouncer in transaction mode nothing can listen:
+there a thread rings the bells by the clock.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+import weakref
+
+import psycopg
+
+from pynenc.backends.postgresql.connecting import BoundedConnection, Pools
+from pynenc.backends.postgresql.location import Location
+from pynenc.ports.doorbell import Doorbell
+
+_LONGEST_PAUSE_S = 1.0
+_POLL_S = 0.25
+_ALIVE_S = 20.0
+"""How often a listener asks whether its connection lives."""
+
+
+class LocalBell(Doorbell):
+    """A socket pair: rung with one byte."""
+
+    def __init__(self, bells: Bells, channel: str, number: int) -> None:
+        self._bells = bells
+        self._number = number
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._closed = False
+        self.address = f"{channel}/{number}"
+
+    def fileno(self) -> int:
+        return self._receiver.fileno()
+
+    def clear(self) -> None:
+        try:
+            while self._receiver.recv(4096):
+                pass
+        except (BlockingIOError, OSError):
+            pass
+
+    def ring(self) -> None:
+        try:
+            self._sender.send(b".")
+        except (BlockingIOError, OSError):
+            # Full means rung already; closed means nobody listens.
+            pass
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._bells.forget(self._number)
+            self._receiver.close()
+            self._sender.close()
+
+
+class Bells:
+    """The bells of one process at one server, and the thread that rings them."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._lock = threading.Lock()
+        self._renew()
+
+    def _renew(self) -> None:
+        self._pid = os.getpid()
+        self._channel = f"pynenc_{self._pid}_{os.urandom(6).hex()}"
+        self._last = 0
+        self._local: weakref.WeakValueDictionary[int, LocalBell] = weakref.WeakValueDictionary()
+        self._listener: Listener | None = None
+
+    def doorbell(self) -> Doorbell:
+        """Return a new bell."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._renew()
+            self._last += 1
+            bell = LocalBell(self, self._channel, self._last)
+            self._local[self._last] = bell
+            if self._listener is None:
+                self._listener = Listener(self._location, self._channel, self._local)
+                self._listener.start()
+        return bell
+
+    def forget(self, number: int) -> None:
+        """Take a bell away; without any left the thread ends."""
+        with self._lock:
+            self._local.pop(number, None)
+            if not self._local and self._listener is not None and self._pid == os.getpid():
+                self._listener.stop()
+                self._listener = None
+
+    def close(self) -> None:
+        """End the thread; bells stay silent from now on."""
+        with self._lock:
+            if self._listener is not None and self._pid == os.getpid():
+                self._listener.stop()
+            self._listener = None
+
+
+class Listener(threading.Thread):
+    """Listens on the channel of its process and rings what arrives there."""
+
+    def __init__(self, location: Location, channel: str, local: weakref.WeakValueDictionary[int, LocalBell]) -> None:
+        super().__init__(name="pynenc-postgresql-bells", daemon=True)
+        self._location = location
+        self._channel = channel
+        self._local = local
+        self._over, self._waker = socket.socketpair()
+
+    def stop(self) -> None:
+        """End soon, without waiting for it."""
+        self._waker.close()
+
+    def _is_over(self, timeout_s: float) -> bool:
+        return bool(select.select([self._over], [], [], timeout_s)[0])
+
+    def run(self) -> None:
+        pause_s = 0.05
+        while not self._is_over(0.0):
+            try:
+                if self._location.pooled:
+                    self._poll()
+                else:
+                    self._listen()
+                return
+            except (psycopg.Error, OSError):
+                if self._is_over(pause_s):
+                    return
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    def _poll(self) -> None:
+        while not self._is_over(_POLL_S):
+            self._ring_all()
+
+    def _listen(self) -> None:
+        """Serve one connection until it breaks or the thread is to end."""
+        connection = Pools(self._location).connect()
+        try:
+            connection.execute(f"LISTEN {self._channel}")
+            # What was rung while nobody listened is lost.
+            self._ring_all()
+            asked_s = time.monotonic()
+            while True:
+                ready = select.select([connection.fileno(), self._over.fileno()], [], [], _ALIVE_S)[0]
+                if self._over.fileno() in ready:
+                    return
+                if not ready or time.monotonic() - asked_s > _ALIVE_S:
+                    asked_s = time.monotonic()
+                    connection.execute("SELECT 1")
+                self._ring_notified(connection)
+        finally:
+            connection.close()
+
+    def _ring_notified(self, connection: BoundedConnection) -> None:
+        for notification in connection.notifies(timeout=0):
+            bell = self._local.get(int(notification.payload))
+            if bell is not None:
+                bell.ring()
+
+    def _ring_all(self) -> None:
+        for bell in list(self._local.values()):
+            bell.ring()

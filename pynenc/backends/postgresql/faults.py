@@ -1,0 +1,84 @@
+"""Errors of the client library and of the server as ours, each with what to do about it. Never with a password."""
+
+from __future__ import annotations
+
+import psycopg
+
+from pynenc.errors import (
+    ConfigurationError,
+    PynencError,
+    SessionGone,
+    StoreCorrupted,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+
+SESSION_GONE, NOT_PLAIN = "PN001", "PN002"
+_AGAIN = ("40001", "40P01", "55P03", "55006")
+"""Serialization failure, deadlock, lock not available, object in use: the transaction was undone."""
+_GONE = ("08", "57P", "53300")
+"""Connection lost, server going down or coming up, too many connections."""
+
+
+class NotPlain(Exception):
+    """The operation met something that takes the exclusive lock; nothing was done."""
+
+
+def was_undone(error: psycopg.Error) -> bool:
+    """Whether the server took everything back and another attempt may succeed."""
+    return error.sqlstate in _AGAIN
+
+
+def is_lost_connection(error: psycopg.Error) -> bool:
+    """Whether the request may or may not have been done."""
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_GONE)
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not _is_refused(str(error))
+
+
+def translate(error: psycopg.Error, place: str) -> PynencError | NotPlain:
+    """Return the error to raise instead of `error`, which came from the server at `place`."""
+    state = error.sqlstate or ""
+    said = error.diag.message_primary or _first_line(str(error))
+    if state == NOT_PLAIN:
+        return NotPlain(said)
+    if state == SESSION_GONE:
+        return SessionGone(f"session {said} has ended; what it owned belongs to others now")
+    if state.startswith("28") or (not state and _is_refused(str(error))):
+        return ConfigurationError(
+            f"the server {place} refused the user: check user, password, database and SSL of the URL"
+        )
+    if state == "42501":
+        return ConfigurationError(
+            f"the user lacks a right on {place}: {said}. It needs CREATE on the database once, for `pynenc migrate`, "
+            "and USAGE on the app's schemas with all rights on what is in them"
+        )
+    if state in ("53100", "54000") or state == "53200":
+        return StoreFull(
+            f"the server {place} has no space left: {said}. Nothing of this operation was written and nothing was "
+            "lost; free some space and try again."
+        )
+    if state == "25006":
+        return StoreReadOnly(
+            f"the server {place} is a standby or read-only; name the primary (target_session_attrs=read-write)"
+        )
+    if state.startswith(("42P", "42883", "42703", "3F000", "XX", "42804")):
+        return StoreCorrupted(
+            f"what is in the store's schemas on {place} is not what Pynenc put there, or is damaged: {said}. Do not "
+            "change them by hand; run `pynenc doctor`, restore a backup, or use another schema."
+        )
+    if was_undone(error) or is_lost_connection(error):
+        return StoreUnavailable(f"the server {place} cannot be reached or does not answer: {_first_line(str(error))}")
+    return StoreError(f"the server {place} failed: {said}")
+
+
+def _is_refused(text: str) -> bool:
+    words = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry", "certificate")
+    return any(word in text for word in words)
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:200] if lines else "connection closed"

@@ -1,0 +1,126 @@
+"""Requests as the arguments of functions: one array per field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pynenc.model.ids import InvocationId
+from pynenc.model.records import (
+    Cancelled,
+    Completion,
+    Crash,
+    Exchange,
+    Failure,
+    Fence,
+    Release,
+    Retry,
+    Submission,
+    Success,
+    Suspend,
+)
+
+SUBMIT_PLAIN = (
+    "submit_plain(bytea, bigint, bigint, bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], "
+    "bigint[], bigint[], bigint[], bigint[], integer[])"
+)
+SUBMIT = (
+    "submit(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], bigint[], "
+    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[])"
+)
+EXCHANGE = (
+    "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
+    "bytea[], bigint[], bigint[], bigint[], bytea[], bigint[], bytea[], integer, text[], boolean, boolean, integer)"
+)
+_PLAIN_KINDS = (0, 1, 2)
+
+
+def common_parent(items: Sequence[Submission]) -> tuple[InvocationId | None, Fence | None] | None:
+    """Return parent and fence if these are plain submissions: one for all, nothing to come after, no key, new ids."""
+    first = items[0]
+    for item in items:
+        if item.after or item.dedupe is not None or item.parent != first.parent or item.parent_id != first.parent_id:
+            return None
+    if len({item.invocation_id for item in items}) < len(items):
+        return None
+    return (first.parent.invocation_id if first.parent else first.parent_id), first.parent
+
+
+def submission_columns(items: Sequence[Submission]) -> list[list[Any]]:
+    """Return what every submission has, one list per field."""
+    return [
+        [item.invocation_id for item in items],
+        [item.task_id for item in items],
+        [item.queue for item in items],
+        [item.language for item in items],
+        [item.arguments for item in items],
+        [item.policy for item in items],
+        [item.meta for item in items],
+        [item.band for item in items],
+        [item.key for item in items],
+        [item.delay_us for item in items],
+        [item.expires_us for item in items],
+        [item.retention_us for item in items],
+        [item.max_crashes for item in items],
+    ]
+
+
+def rare_columns(items: Sequence[Submission]) -> list[list[Any]]:
+    """Return what only some submissions have."""
+    return [
+        [item.parent.invocation_id if item.parent else item.parent_id for item in items],
+        [item.parent.session if item.parent else None for item in items],
+        [item.parent.epoch if item.parent else None for item in items],
+        [item.dedupe.key if item.dedupe else None for item in items],
+        [item.dedupe.phase.value if item.dedupe else 0 for item in items],
+        [b"".join(item.after) for item in items],
+        [item.after_policy.value for item in items],
+    ]
+
+
+_DETAILS: dict[type, Callable[[Any], tuple[int, bytes, str, int | None, int]]] = {
+    Success: lambda done: (0, done.result, "", None, 0),
+    Failure: lambda done: (1, done.error, done.reason, None, 0),
+    Cancelled: lambda done: (2, b"", done.detail, None, 0),
+    Retry: lambda done: (3, done.error, "", done.delay_us, done.reason.value),
+    Release: lambda done: (4, b"", done.detail, done.delay_us, 0),
+    Crash: lambda done: (5, b"", done.detail, None, 0),
+    Suspend: lambda done: (6, b"".join(done.waits), "", done.timeout_us, done.need),
+}
+"""What a completion is: kind, payload, text, a duration, a number."""
+
+
+def is_plain(completions: Sequence[Completion]) -> bool:
+    """Whether these only end invocations, each one once."""
+    ends = all(_DETAILS[type(done)](done)[0] in _PLAIN_KINDS for done in completions)
+    return ends and len({done.invocation_id for done in completions}) == len(completions)
+
+
+def exchange_columns(request: Exchange) -> list[Any]:
+    """Return the arguments of `exchange` after the first two."""
+    done = request.completions
+    details = [_DETAILS[type(each)](each) for each in done]
+    return [
+        request.session,
+        [each.invocation_id for each in done],
+        [each.epoch for each in done],
+        [each[0] for each in details],
+        [each.ran_us for each in done],
+        [each.worker for each in done],
+        [each[1] for each in details],
+        [each[2] for each in details],
+        [each[3] for each in details],
+        [each[4] for each in details],
+        [each.invocation_id for each in request.started],
+        [each.epoch for each in request.started],
+        [each.worker for each in request.started],
+        [each.ago_us for each in request.started],
+        [each.invocation_id for each in request.progress],
+        [each.epoch for each in request.progress],
+        [each.body for each in request.progress],
+        request.want,
+        list(request.queues),
+        request.claim_new,
+        request.idle,
+        request.tick_budget,
+    ]
