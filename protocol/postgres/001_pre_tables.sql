@@ -37,7 +37,7 @@ CREATE INDEX call_created ON {schema}.call USING btree (created_at);
 -- The control record of every invocation that is not final; narrow, because it is what changes.
 --   state  0 BLOCKED, 1 READY, 2 OWNED, 3 SUSPENDED; a READY one with an owner is resumable
 --   flags  bits that spare the plain path a look into other tables; a set bit may be out of date, a clear one never:
---          1 somebody waits for it (wait), 2 somebody watches it (watch)
+--          1 somebody waits for it (wait)
 --   due    the earliest instant at which `tick` has to do something about it
 CREATE TABLE {schema}.live (
     id               bytea PRIMARY KEY,
@@ -79,8 +79,9 @@ CREATE TABLE {schema}.live (
     autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0.2
 );
--- One token per READY invocation: in `live_ready` without an owner, in `live_owned` with one.
+-- One token per READY invocation: in `live_ready` without an owner, in `live_resumable` with one.
 CREATE INDEX live_ready ON {schema}.live (queue, rank, id) WHERE state = 1 AND owner IS NULL;
+CREATE INDEX live_resumable ON {schema}.live (owner, rank, id) WHERE state = 1 AND owner IS NOT NULL;
 CREATE INDEX live_owned ON {schema}.live (owner, id) WHERE owner IS NOT NULL;
 CREATE INDEX live_due ON {schema}.live (due, id) WHERE due IS NOT NULL;
 
@@ -174,6 +175,7 @@ CREATE TABLE {schema}.dedupe (
 );
 
 --   bell  `channel/number`: what to NOTIFY, and with what
+--   low   up to `low_until`, claims begin at this rank: what is before it is mostly dead rows of the index
 CREATE TABLE {schema}.session (
     number      bigint PRIMARY KEY,
     info        bytea NOT NULL,
@@ -185,7 +187,9 @@ CREATE TABLE {schema}.session (
     expires_at  bigint NOT NULL,
     ended_at    bigint,
     is_idle     boolean NOT NULL DEFAULT false,
-    idle_queues text[] NOT NULL DEFAULT '{}'
+    idle_queues text[] NOT NULL DEFAULT '{}',
+    low         bigint NOT NULL DEFAULT 0,
+    low_until   bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 CREATE INDEX session_live ON {schema}.session (expires_at) WHERE ended_at IS NULL;
 CREATE INDEX session_idle ON {schema}.session (number) WHERE is_idle;

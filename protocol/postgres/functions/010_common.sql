@@ -4,7 +4,11 @@
 -- exclusive if what it decides depends on records that others may change at the same time (waits, cancellations,
 -- deduplication, ends of sessions). So plain traffic runs side by side, guarded by the locks of its rows, and everything
 -- else runs alone, as in memory. A plain operation that meets something that is not plain raises PN002 and is sent again
--- as an exclusive one. A second lock, always taken after the first, orders sleepers and submissions; see `exchange`.
+-- as an exclusive one. Locks are taken in this order, so that nobody waits in a circle: the app's, that of watchers, rows by
+-- id, that of sleepers.
+--
+-- Plans. Operations pin their plans to index scans and nested loops: the tables they touch go from empty to millions of
+-- rows and back within minutes, and a plan made for one of these is ruinous for the other.
 --
 -- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively.
 
@@ -29,6 +33,18 @@ BEGIN
         PERFORM pg_advisory_xact_lock('{schema}.session'::regclass::oid::bigint);
     ELSE
         PERFORM pg_advisory_xact_lock_shared('{schema}.session'::regclass::oid::bigint);
+    END IF;
+END
+$$;
+
+-- Orders those that begin to watch (exclusive) after the ends that are under way (shared): either the end sees the
+-- watcher, or the watcher sees the outcome.
+CREATE FUNCTION {api}.lock_watchers(p_exclusive boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_exclusive THEN
+        PERFORM pg_advisory_xact_lock('{schema}.watch'::regclass::oid::bigint);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared('{schema}.watch'::regclass::oid::bigint);
     END IF;
 END
 $$;
@@ -96,9 +112,10 @@ $$;
 
 -- How long until the earliest timer or end of a lease; NULL without any.
 CREATE FUNCTION {api}.next_due(p_now bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT greatest(0, least({api}.first_due(), (
+    SELECT CASE WHEN first > p_now THEN first - p_now WHEN first IS NOT NULL THEN 0 END
+    FROM (SELECT least({api}.first_due(), (
         SELECT expires_at FROM {schema}.session WHERE ended_at IS NULL ORDER BY expires_at LIMIT 1
-    )) - p_now)
+    )) AS first) AS timer
 $$;
 
 CREATE FUNCTION {api}.renew(p_now bigint, p_session bigint) RETURNS void LANGUAGE plpgsql AS $$

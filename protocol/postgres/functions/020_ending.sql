@@ -1,17 +1,21 @@
 -- How invocations end, and whom that wakes. Only for operations that hold the app's lock exclusively.
 
-CREATE FUNCTION {api}.drop_edges(p_waiter bytea) RETURNS void LANGUAGE sql AS $$
-    DELETE FROM {schema}.wait WHERE waiter = p_waiter
+CREATE FUNCTION {api}.drop_edges(p_waiter bytea) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM {schema}.wait WHERE waiter = p_waiter;
+END
 $$;
 
 CREATE FUNCTION {api}.write_attempt(
     p_now bigint, p_id bytea, p_reason integer, p_error bytea, p_detail text
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO {schema}.attempt
         (id, number, epoch, reason, session, worker, claimed_at, started_at, ended_at, error, detail, suspended_at)
     SELECT id, attempt, epoch, p_reason, coalesce(owner, 0), worker, coalesce(claimed_at, registered_at), started_at,
         p_now, p_error, p_detail, CASE WHEN p_reason = 11 THEN suspended_at END
-    FROM {schema}.live WHERE id = p_id
+    FROM {schema}.live WHERE id = p_id;
+END
 $$;
 
 -- Tell the watchers of these final invocations.
@@ -39,10 +43,12 @@ END
 $$;
 
 -- Let others take the keys of these final invocations, where their phase says so.
-CREATE FUNCTION {api}.free_keys(p_ids bytea[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION {api}.free_keys(p_ids bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     DELETE FROM {schema}.dedupe d USING {schema}.outcome o
     WHERE o.id = ANY (p_ids) AND d.key = o.key AND d.id = o.id
-        AND (o.key_phase <= 1 OR (o.key_phase = 3 AND o.status <> 'success'))
+        AND (o.key_phase <= 1 OR (o.key_phase = 3 AND o.status <> 'success'));
+END
 $$;
 
 CREATE FUNCTION {api}.write_outcome(
@@ -61,9 +67,7 @@ BEGIN
     IF r.key IS NOT NULL THEN
         PERFORM {api}.free_keys(ARRAY[p_id]);
     END IF;
-    IF r.flags & 2 <> 0 THEN
-        PERFORM {api}.tell_watchers(ARRAY[p_id]);
-    END IF;
+    PERFORM {api}.tell_watchers(ARRAY[p_id]);
 END
 $$;
 
@@ -194,8 +198,10 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {api}.expire(p_now bigint, p_id bytea) RETURNS void LANGUAGE sql AS $$
-    SELECT {api}.end_run(p_now, p_id, 'expired', '', 'it did not start in time', 0)
+CREATE FUNCTION {api}.expire(p_now bigint, p_id bytea) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM {api}.end_run(p_now, p_id, 'expired', '', 'it did not start in time', 0);
+END
 $$;
 
 CREATE FUNCTION {api}.hand_back(p_now bigint, p_id bytea, p_reason integer) RETURNS void LANGUAGE plpgsql AS $$

@@ -87,17 +87,21 @@ END
 $$;
 
 -- Note that an invocation waits for these live ones.
-CREATE FUNCTION {api}.add_edges(p_waiter bytea, p_waited bytea[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION {api}.add_edges(p_waiter bytea, p_waited bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO {schema}.wait SELECT p_waiter, unnest(p_waited);
-    UPDATE {schema}.live SET flags = flags | 1 WHERE id = ANY (p_waited) AND flags & 1 = 0
+    UPDATE {schema}.live SET flags = flags | 1 WHERE id = ANY (p_waited) AND flags & 1 = 0;
+END
 $$;
 
 -- Note when and where a body began that its owner reports on now; what was reported before stays.
 CREATE FUNCTION {api}.note_run(p_now bigint, p_id bytea, p_ran bigint, p_worker bigint) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE {schema}.live SET
         started_at = CASE WHEN started_at IS NULL AND p_ran > 0
             THEN greatest(coalesce(claimed_at, p_now), p_now - p_ran) ELSE started_at END,
         worker = CASE WHEN p_worker <> 0 THEN p_worker ELSE worker END
-    WHERE id = p_id
+    WHERE id = p_id;
+END
 $$;

@@ -27,6 +27,9 @@ CREATE FUNCTION {api}.tick_retention(p_now bigint, p_budget integer) RETURNS big
 DECLARE
     v_went bigint;
 BEGIN
+    IF NOT EXISTS (SELECT FROM {schema}.outcome WHERE expires_at <= p_now) THEN
+        RETURN 0;
+    END IF;
     v_went := {api}.forget(ARRAY(
         SELECT id FROM {schema}.outcome WHERE expires_at <= p_now ORDER BY expires_at, id LIMIT p_budget
         FOR UPDATE SKIP LOCKED
@@ -83,6 +86,9 @@ DECLARE
     v_number bigint;
     v_handled integer := 0;
 BEGIN
+    IF p_budget > 0 AND NOT EXISTS (SELECT FROM {schema}.live WHERE due <= p_now) THEN
+        RETURN 0;
+    END IF;
     SELECT bool_or(NOT (state = 0 AND need_left = 0 AND not_before <= p_now AND coalesce(expires_at > p_now, true)))
     INTO v_others
     FROM (SELECT * FROM {schema}.live WHERE due <= p_now ORDER BY due, id LIMIT p_budget) AS first;
@@ -153,7 +159,8 @@ $$;
 -- tick: do what is due within a budget for each kind.
 CREATE FUNCTION {api}.tick(
     p_now bigint, p_exclusive boolean, p_budget integer, OUT handled bigint, OUT next_due bigint, OUT more boolean
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
 BEGIN

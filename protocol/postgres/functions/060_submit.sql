@@ -1,13 +1,15 @@
 -- submit: create invocations. Idempotent by id.
 
 -- Plain: none comes after others, none has a key, ids are distinct, all have the same parent and fence.
--- Reply: the ids that were created; the others exist already. NULL: the parent's fence is superseded.
+-- Reply: the ids that were created; the others exist already. If the parent's fence is superseded, NULL and then those
+-- that exist already.
 CREATE FUNCTION {api}.submit_plain(
     p_now bigint, p_parent bytea, p_session bigint, p_epoch bigint,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
     p_max_crashes integer[]
-) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+) RETURNS SETOF bytea LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
     v_root bytea;
@@ -18,24 +20,22 @@ DECLARE
     v_number bigint;
 BEGIN
     PERFORM {api}.lock_app(false);
-    PERFORM {api}.lock_sleepers(false);
     v_now := {api}.clock(p_now);
     IF p_session IS NOT NULL THEN
         PERFORM FROM {schema}.live WHERE id = p_parent AND owner = p_session AND epoch = p_epoch FOR SHARE;
         IF NOT FOUND THEN
             RETURN NEXT NULL::bytea;
+            RETURN QUERY SELECT id FROM {schema}.call WHERE id = ANY (p_ids);
             RETURN;
         END IF;
     END IF;
+    PERFORM {api}.lock_sleepers(false);
     IF p_parent IS NOT NULL THEN
         v_root := coalesce((SELECT root FROM {schema}.call WHERE id = p_parent), p_parent);
     END IF;
     IF v_timed THEN
         v_before := {api}.first_due();
     END IF;
-    INSERT INTO {schema}.queue AS q (name, used) SELECT DISTINCT given.name, true FROM unnest(p_queues) AS given (name)
-    WHERE NOT EXISTS (SELECT FROM {schema}.queue k WHERE k.name = given.name AND k.used)
-    ON CONFLICT (name) DO UPDATE SET used = true;
     RETURN QUERY
     WITH item AS (
         SELECT * FROM unnest(p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas, p_bands, p_keys,
@@ -46,6 +46,10 @@ BEGIN
         SELECT id, task_id, queue, language, arguments, policy, meta, p_parent, coalesce(v_root, id), v_now
         FROM item ORDER BY place
         ON CONFLICT (id) DO NOTHING RETURNING call.id
+    ), named AS (
+        INSERT INTO {schema}.queue (name, used) SELECT DISTINCT queue, true FROM item JOIN fresh USING (id)
+        WHERE NOT EXISTS (SELECT FROM {schema}.queue known WHERE known.name = item.queue AND known.used)
+        ON CONFLICT (name) DO UPDATE SET used = true
     ), placed AS (
         INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, reason, not_before,
             expires_at)
@@ -141,7 +145,8 @@ CREATE FUNCTION {api}.submit(
     p_metas bytea[], p_bands integer[], p_rank_keys bigint[], p_delays bigint[], p_expires bigint[],
     p_retentions bigint[], p_max_crashes integer[], p_parents bytea[], p_sessions bigint[], p_epochs bigint[],
     p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[]
-) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
     v_before bigint;

@@ -4,8 +4,7 @@
 CREATE FUNCTION {api}.settle_plain(
     p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
     p_workers bigint[], p_payloads bytea[], p_texts text[]
-) RETURNS integer[] LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
     v_places integer[];
     v_flags integer;
@@ -13,11 +12,13 @@ DECLARE
     v_keyed boolean;
 BEGIN
     WITH done AS MATERIALIZED (
+        -- Rows are locked in the order of ids, so that nobody waits in a circle.
         SELECT * FROM unnest(p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads, p_texts) WITH ORDINALITY
-            AS d (id, epoch, kind, ran, worker, payload, text, place)
+            AS d (id, epoch, kind, ran, worker, payload, text, place) ORDER BY id
     ), gone AS (
         DELETE FROM {schema}.live l USING done d
-        WHERE l.id = d.id AND l.owner = p_session AND l.epoch = d.epoch AND l.state = 2
+        -- By id, not by the index of owners: a session may own many more than it settles.
+        WHERE l.id = d.id AND l.owner + 0 = p_session AND l.epoch = d.epoch AND l.state = 2
         RETURNING l.*, d.kind, d.ran, d.worker AS last_worker, d.payload, d.text, d.place
     ), put AS (
         INSERT INTO {schema}.outcome
@@ -37,7 +38,7 @@ BEGIN
     IF v_keyed THEN
         PERFORM {api}.free_keys(v_ids);
     END IF;
-    IF v_flags & 2 <> 0 THEN
+    IF EXISTS (SELECT FROM {schema}.watch) THEN
         PERFORM {api}.tell_watchers(v_ids);
     END IF;
     RETURN v_places;
@@ -98,22 +99,29 @@ $$;
 -- {id, epoch, worker, ago}: a stale report changes nothing.
 CREATE FUNCTION {api}.note_started(
     p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_workers bigint[], p_ago bigint[]
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE {schema}.live l SET started_at = greatest(coalesce(l.claimed_at, p_now), p_now - s.ago), worker = s.worker,
         expires_at = NULL
-    FROM (SELECT DISTINCT ON (id) * FROM unnest(p_ids, p_epochs, p_workers, p_ago) WITH ORDINALITY
-            AS s (id, epoch, worker, ago, place) ORDER BY id, place) AS s
-    WHERE l.id = s.id AND l.owner = p_session AND l.epoch = s.epoch AND l.state = 2 AND l.started_at IS NULL
+    FROM (
+        SELECT DISTINCT ON (s.id) s.* FROM unnest(p_ids, p_epochs, p_workers, p_ago) WITH ORDINALITY
+            AS s (id, epoch, worker, ago, place)
+        JOIN {schema}.live known ON known.id = s.id AND known.epoch = s.epoch ORDER BY s.id, s.place
+    ) AS s
+    WHERE l.id = s.id AND l.owner + 0 = p_session AND l.epoch = s.epoch AND l.state = 2 AND l.started_at IS NULL;
+END
 $$;
 
 CREATE FUNCTION {api}.note_progress(p_session bigint, p_ids bytea[], p_epochs bigint[], p_bodies bytea[])
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO {schema}.progress
     SELECT DISTINCT ON (n.id) n.id, n.body
     FROM unnest(p_ids, p_epochs, p_bodies) WITH ORDINALITY AS n (id, epoch, body, place)
     JOIN {schema}.live l ON l.id = n.id AND l.owner = p_session AND l.epoch = n.epoch
     ORDER BY n.id, n.place DESC
-    ON CONFLICT (id) DO UPDATE SET body = excluded.body
+    ON CONFLICT (id) DO UPDATE SET body = excluded.body;
+END
 $$;
 
 -- Let up to `p_want` suspended invocations of the session go on.
@@ -140,12 +148,14 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {api}.fetch_inbox(p_session bigint) RETURNS SETOF {api}.reply LANGUAGE sql AS $$
-    WITH fetched AS (DELETE FROM {schema}.inbox WHERE session = p_session RETURNING *)
+CREATE FUNCTION {api}.fetch_inbox(p_session bigint) RETURNS SETOF {api}.reply LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY WITH fetched AS (DELETE FROM {schema}.inbox WHERE session = p_session RETURNING *)
     SELECT 4::smallint, 0, id, status, reason, payload, NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea,
         attempt::bigint, crashes::bigint, epoch, completed_by, worker, registered_at, claimed_at, started_at, ended_at,
         expires_at
-    FROM fetched ORDER BY position
+    FROM fetched ORDER BY position;
+END
 $$;
 
 -- Reply: verdicts {what 0: n1 verdict, b1 ids of a cycle} with their outcomes {3}, claims {1}, resumed {2} with their
@@ -158,7 +168,8 @@ CREATE FUNCTION {api}.exchange(
     p_started bytea[], p_started_epochs bigint[], p_started_workers bigint[], p_started_ago bigint[],
     p_noted bytea[], p_noted_epochs bigint[], p_notes bytea[],
     p_want integer, p_queues text[], p_claims_new boolean, p_sleeps boolean, p_budget integer
-) RETURNS SETOF {api}.reply LANGUAGE plpgsql AS $$
+) RETURNS SETOF {api}.reply LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
     v_before bigint;
@@ -190,6 +201,10 @@ BEGIN
             END IF;
         END LOOP;
     ELSIF cardinality(p_ids) > 0 THEN
+        PERFORM {api}.lock_watchers(false);
+        IF cardinality(p_started) > 0 THEN
+            PERFORM FROM {schema}.live WHERE id = ANY (p_ids || p_started) ORDER BY id FOR UPDATE;
+        END IF;
         v_places := {api}.settle_plain(v_now, p_session, p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads,
             p_texts);
         IF cardinality(v_places) < cardinality(p_ids) THEN

@@ -11,7 +11,8 @@ CREATE FUNCTION {api}.open_session(
 $$;
 
 -- close_session: end a session in good order: what it owns is READY again at once, uncounted. Exclusive.
-CREATE FUNCTION {api}.close_session(p_now bigint, p_session bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION {api}.close_session(p_now bigint, p_session bigint) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     PERFORM {api}.lock_app(true);
     IF EXISTS (SELECT FROM {schema}.session WHERE number = p_session AND ended_at IS NULL) THEN
@@ -43,6 +44,8 @@ RETURNS TABLE (id bytea, epoch bigint, state smallint, cancel_requested boolean)
 $$;
 
 -- end_leases: let every live session count as expired, as if its process had been silent for long: for tests.
-CREATE FUNCTION {api}.end_leases(p_now bigint) RETURNS void LANGUAGE sql AS $$
-    UPDATE {schema}.session SET expires_at = least(expires_at, {api}.clock(p_now)) WHERE ended_at IS NULL
+CREATE FUNCTION {api}.end_leases(p_now bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE {schema}.session SET expires_at = least(expires_at, {api}.clock(p_now)) WHERE ended_at IS NULL;
+END
 $$;

@@ -1,18 +1,20 @@
 -- What clients and people do to invocations and queues.
 
 -- watch: register for the ends of these, as one unit with the look whether they have ended already.
--- Reply: outcomes of final ones {what 3}, unknown ones {what 0}. The locks of the rows order it with their ends.
+-- Reply: outcomes of final ones {what 3}, unknown ones {what 0}. A registration that a crash of the server takes is made
+-- again by its client, so nothing is waited for.
 CREATE FUNCTION {api}.watch(p_now bigint, p_session bigint, p_ids bytea[]) RETURNS SETOF {api}.reply
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_reply {api}.reply;
-    v_live bytea[];
 BEGIN
+    SET LOCAL synchronous_commit = off;
     PERFORM {api}.lock_app(false);
+    PERFORM {api}.lock_watchers(true);
     PERFORM {api}.renew({api}.clock(p_now), p_session);
-    v_live := ARRAY(SELECT id FROM {schema}.live WHERE id = ANY (p_ids) ORDER BY id FOR UPDATE);
-    UPDATE {schema}.live SET flags = flags | 2 WHERE id = ANY (v_live) AND flags & 2 = 0;
-    INSERT INTO {schema}.watch SELECT id, p_session FROM unnest(v_live) AS id ON CONFLICT DO NOTHING;
+    INSERT INTO {schema}.watch SELECT l.id, p_session FROM {schema}.live l WHERE l.id = ANY (p_ids)
+    ON CONFLICT DO NOTHING;
     RETURN QUERY SELECT * FROM {api}.outcome_rows(0, p_ids);
     v_reply.what := 0;
     FOR v_reply.id IN
@@ -27,7 +29,8 @@ $$;
 -- cancel: end what has not begun, tell the owners of what has. Exclusive.
 -- Reply: ids as given, then with `p_tree` everything below them by id; 0 cancelled, 1 requested, 2 final, 3 unknown.
 CREATE FUNCTION {api}.cancel(p_now bigint, p_ids bytea[], p_tree boolean, p_detail text)
-RETURNS TABLE (id bytea, verdict integer) LANGUAGE plpgsql AS $$
+RETURNS TABLE (id bytea, verdict integer) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
     r {schema}.live%ROWTYPE;
@@ -65,8 +68,10 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {api}.pause(p_now bigint, p_queue text) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO {schema}.queue (name, paused) VALUES (p_queue, true) ON CONFLICT (name) DO UPDATE SET paused = true
+CREATE FUNCTION {api}.pause(p_now bigint, p_queue text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO {schema}.queue (name, paused) VALUES (p_queue, true) ON CONFLICT (name) DO UPDATE SET paused = true;
+END
 $$;
 
 -- resume: undo `pause` and wake whoever sleeps and serves the queue.
@@ -81,7 +86,8 @@ END
 $$;
 
 -- requeue: put final invocations back to READY; the outcome moves to the attempts. Exclusive.
-CREATE FUNCTION {api}.requeue(p_now bigint, p_ids bytea[]) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+CREATE FUNCTION {api}.requeue(p_now bigint, p_ids bytea[]) RETURNS SETOF bytea LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     o {schema}.outcome%ROWTYPE;
     v_id bytea;
@@ -137,9 +143,11 @@ $$;
 
 -- --- client data ---
 
-CREATE FUNCTION {api}.put_data(p_now bigint, p_key bytea, p_body bytea) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION {api}.put_data(p_now bigint, p_key bytea, p_body bytea) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO {schema}.data VALUES (p_key, p_body, {api}.clock(p_now))
-    ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at
+    ON CONFLICT (key) DO UPDATE SET written_at = excluded.written_at;
+END
 $$;
 
 CREATE FUNCTION {api}.collect_data(p_now bigint, p_keep bytea[], p_age bigint) RETURNS bigint LANGUAGE sql AS $$

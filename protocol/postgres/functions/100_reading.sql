@@ -72,6 +72,7 @@ RETURNS TABLE (queue text, ready bigint, delayed bigint, running bigint, suspend
         min(l.registered_at) FILTER (WHERE l.state = 1 AND l.owner IS NULL), q.paused,
         (SELECT count(*) FROM {api}.listeners(q.name))
     FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name
+    WHERE q.used OR q.paused
     GROUP BY q.name, q.paused ORDER BY q.name COLLATE "C"
 $$;
 

@@ -47,8 +47,6 @@ BEGIN
         OR NOT EXISTS (SELECT FROM {schema}.live l WHERE l.id = w.waited);
     UPDATE {schema}.live SET flags = flags | 1
     WHERE flags & 1 = 0 AND id IN (SELECT waited FROM {schema}.wait);
-    UPDATE {schema}.live SET flags = flags | 2
-    WHERE flags & 2 = 0 AND id IN (SELECT id FROM {schema}.watch);
 END
 $$;
 

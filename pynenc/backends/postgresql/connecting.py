@@ -31,9 +31,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         interval: float = 0.1,
         timeout: float | None = None,
     ) -> T:
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
         poll = select.poll()
         descriptor = self.pgconn.socket
-        until = time.monotonic() + (self.budget_s if timeout is None else timeout)
+        until = time.monotonic() + self.budget_s
         wanted = next(gen)
         try:
             while True:

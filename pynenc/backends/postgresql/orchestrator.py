@@ -226,14 +226,11 @@ def submit_replies(items: Sequence[Submission], rows: Rows) -> list[SubmitReply]
     if rows and len(rows[0]) == 2:
         return [SubmitReply(SubmitVerdict(verdict), each) for verdict, each in rows]
     created = {row[0] for row in rows}
+    # A first row of NULL: the parent is stale, and the rows are what exists already.
+    among, other = SubmitVerdict.CREATED, SubmitVerdict.EXISTING
     if None in created:
-        return [SubmitReply(SubmitVerdict.STALE_PARENT, item.invocation_id) for item in items]
-    return [
-        SubmitReply(
-            SubmitVerdict.CREATED if item.invocation_id in created else SubmitVerdict.EXISTING, item.invocation_id
-        )
-        for item in items
-    ]
+        among, other = SubmitVerdict.EXISTING, SubmitVerdict.STALE_PARENT
+    return [SubmitReply(among if item.invocation_id in created else other, item.invocation_id) for item in items]
 
 
 def _exchange_reply(request: Exchange, rows: Rows) -> ExchangeReply:
