@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+from pynenc.context import current_transaction
 from pynenc.errors import InvocationNotFound, NotYetAvailable, TaskNotFound
 from pynenc.io import run
 from pynenc.model.ids import parse_id
@@ -282,6 +284,31 @@ class Pynenc:
 
         overrides = {**self.conf.assigned(), "url": self.conf.url}
         return reference_to(self, self._module, self._file, overrides)
+
+    @contextmanager
+    def transaction(self, connection: object) -> Iterator[None]:
+        """Submit what is called in this block inside a transaction of your own: it exists if and only if that commits.
+
+            with engine.begin() as connection, app.transaction(connection):
+                connection.execute(insert_order)
+                send_invoice(order_id)
+
+        The transaction is neither committed nor rolled back here. Results can be waited for after its commit only.
+
+        Args:
+            connection: to the database that the store is in: of psycopg or sqlite3, a SQLAlchemy session or
+                connection (asynchronous ones with psycopg), or a Django connection.
+
+        Raises:
+            ConfigurationError: the store has no transactions, or the connection is of another kind or database.
+        """
+        transaction = self.backend.transaction(connection)
+        token = current_transaction.set((self, transaction))
+        try:
+            yield
+        finally:
+            current_transaction.reset(token)
+            transaction.left()
 
     # --- parts ---
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pynenc.app import Pynenc
     from pynenc.invocation import DistributedInvocation
     from pynenc.ports.run_link import RunLink
+    from pynenc.ports.transaction import Transaction
     from pynenc.task import Task
 
 
@@ -49,6 +50,9 @@ class RunContext:
 
 current_run: ContextVar[RunContext | None] = ContextVar("pynenc_current_run", default=None)
 """The run the current thread or coroutine executes; None outside of tasks."""
+
+current_transaction: ContextVar[tuple[Pynenc, Transaction] | None] = ContextVar("pynenc_transaction", default=None)
+"""The user's transaction that submissions of this app take part in."""
 
 decoding_app: ContextVar[Pynenc | None] = ContextVar("pynenc_decoding_app", default=None)
 """The app on whose behalf values are being decoded: invocations among them belong to it."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from pynenc.context import RunContext, current_run
+from pynenc.context import RunContext, current_run, current_transaction
 from pynenc.errors import InvocationNotFound, RunnerStopped
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, id_text, new_invocation_id
 from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission, SubmitReply, SubmitVerdict
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.scheduler import RankContext, Scheduler
+from pynenc.ports.transaction import Transaction
 
 if TYPE_CHECKING:
     from pynenc.task import Task
@@ -50,12 +51,20 @@ class Submitter:
         for call in calls:
             arguments = yield from call.task.payloads.offload(call.sealed)
             items.append(self._submission(call, arguments, context))
-        replies = yield from self._orchestrator.submit(items)
+        replies = yield from self._hand_over(calls, items)
         for reply in replies:
             if reply.verdict is SubmitVerdict.STALE_PARENT:
                 raise RunnerStopped("this run was superseded by another one; what it submits is refused")
             if reply.verdict is SubmitVerdict.UNKNOWN_DEPENDENCY:
                 raise InvocationNotFound(f"invocation {id_text(reply.invocation_id)} to come after is unknown")
+        return replies
+
+    def _hand_over(self, calls: Sequence[PreparedCall], items: list[Submission]) -> Op[list[SubmitReply]]:
+        """Submit through the orchestrator, or inside the transaction that the caller opened for this app."""
+        active = current_transaction.get()
+        if active is None or not calls or active[0] is not calls[0].task.app:
+            return (yield from self._orchestrator.submit(items))
+        replies: list[SubmitReply] = yield WithinTransaction(active[1], items)
         return replies
 
     def _submission(self, call: PreparedCall, arguments: bytes, context: RunContext | None) -> Submission:
@@ -85,6 +94,22 @@ class Submitter:
             dedupe=call.dedupe,
             parent=context.fence if context else None,
         )
+
+
+class WithinTransaction:
+    """A request to submit on the user's connection."""
+
+    __slots__ = ("_items", "_transaction")
+
+    def __init__(self, transaction: Transaction, items: Sequence[Submission]) -> None:
+        self._transaction = transaction
+        self._items = items
+
+    def send(self) -> list[SubmitReply]:
+        return self._transaction.submit(self._items)
+
+    async def asend(self) -> list[SubmitReply]:
+        return await self._transaction.asubmit(self._items)
 
 
 def idempotency(task_id: str, key: str) -> Dedupe:

@@ -8,10 +8,12 @@ from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from pynenc.errors import ConfigurationError
 from pynenc.io import Op
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
+from pynenc.ports.transaction import Transaction
 
 ClockUs: TypeAlias = Callable[[], int]
 """Returns microseconds since the Unix epoch."""
@@ -42,6 +44,16 @@ class Backend(Protocol):
     @abstractmethod
     def close(self) -> None:
         """Give connections and descriptors back. Safe to repeat; the next operation opens them anew."""
+
+    def transaction(self, connection: object) -> Transaction:
+        """Return a transaction of the user's own, on their connection to the database that the store is in.
+
+        Raises:
+            ConfigurationError: the store is in no database with transactions, or the connection is to another one.
+        """
+        raise ConfigurationError(
+            f"the store {self.url} has no transactions of yours to take part in; postgresql:// and sqlite:// do"
+        )
 
     @abstractmethod
     def diagnose(self) -> Op[list[Finding]]:

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -65,9 +65,17 @@ class Storm:
         folder: for logs.
         seed: decides which faults come when.
         url_of: the URL of the store at a host and port.
+        without: faults to leave out.
     """
 
-    def __init__(self, server: Server, folder: Path, seed: int, url_of: Callable[[str, int], str]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        folder: Path,
+        seed: int,
+        url_of: Callable[[str, int], str],
+        without: Collection[str] = (),
+    ) -> None:
         place = urlsplit(server.url)
         assert place.hostname is not None
         assert place.port is not None
@@ -77,6 +85,7 @@ class Storm:
         self._proxy = FaultyProxy(place.hostname, place.port)
         self._direct = url_of(place.hostname, place.port)
         self._url_of = url_of
+        self._without = without
         self._runner_log = folder / "runners.log"
         self._seen: set[int] = set()
         self._runners: list[RunnerProcess] = []
@@ -146,7 +155,8 @@ class Storm:
             "server killed": (4, self._kill_server),
             "server stopped": (3, self._stop_server),
         }
-        name = self._rng.choices(list(faults), [weight for weight, _ in faults.values()])[0]
+        names = [name for name in faults if name not in self._without]
+        name = self._rng.choices(names, [faults[name][0] for name in names])[0]
         faults[name][1]()
         self.faults[name] += 1
 
@@ -237,9 +247,10 @@ class Storm:
 def read_executions(path: Path, encode: Callable[[int], bytes]) -> list[Execution]:
     """Return what the bodies wrote, with the success of those that got to their end and the value they returned."""
     runs: dict[tuple[str, str, str], Execution] = {}
+    places: dict[tuple[str, str, str], str] = {}
     repeated: list[Execution] = []
     for line in path.read_text().splitlines():
-        event, invocation, session, epoch, attempt, moment, value = line.split()
+        event, invocation, session, epoch, attempt, pid, moment, value = line.split()
         key = (invocation, session, epoch)
         if event == "start":
             begun = Execution(
@@ -249,9 +260,12 @@ def read_executions(path: Path, encode: Callable[[int], bytes]) -> list[Executio
                 attempt=int(attempt),
                 began_us=int(moment),
             )
-            if key in runs:
+            # A worker that dies in the instant in which a body begins may not have told its runner, which then gives
+            # the claim to another worker: one execution after the other, the first of which had no effect.
+            if key in runs and (runs[key].ended_us is not None or places[key] == pid):
                 repeated.append(begun)
-            runs.setdefault(key, begun)
+            else:
+                runs[key], places[key] = begun, pid
         elif key in runs:
             runs[key].ended_us = int(moment)
             result = encode(int(value))

@@ -16,7 +16,7 @@ def log(event: str, value: int = 0) -> None:
     run = current_run.get()
     assert run is not None
     claim = run.claim
-    place = f"{claim.invocation_id.hex()} {claim.session} {claim.epoch} {claim.attempt}"
+    place = f"{claim.invocation_id.hex()} {claim.session} {claim.epoch} {claim.attempt} {os.getpid()}"
     descriptor = os.open(os.environ["FAULT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, f"{event} {place} {time.time_ns() // 1000} {value}\n".encode())

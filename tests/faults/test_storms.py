@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.storm import Storm
-from tests.servers import RedisServer
+from tests.servers import PostgresServer, RedisServer
 
 pytestmark = [
     pytest.mark.faults,
@@ -36,6 +36,19 @@ def test_redis_loses_nothing(tmp_path: Path, fsync: str) -> None:
     with RedisServer(tmp_path / "server", appendfsync=fsync) as server:  # type: ignore[arg-type]
         storm = Storm(server, tmp_path, SEED, lambda host, port: f"redis://{host}:{port}/0?durability={durability}")
         _weather(storm)
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+def test_postgresql_loses_nothing(tmp_path: Path, durability: str) -> None:
+    # A killed server loses nothing that was committed with synchronous_commit=off but the last moments, so only a storm
+    # without the death of the server is judged there.
+    with PostgresServer(tmp_path / "server") as server:
+        place = server.url.rpartition("@")
+
+        def url_of(host: str, port: int) -> str:
+            return f"{place[0]}{place[1]}{host}:{port}/{server.url.rpartition('/')[2]}?durability={durability}"
+
+        _weather(Storm(server, tmp_path, SEED, url_of, without=("server killed",) if durability == "normal" else ()))
 
 
 def _weather(storm: Storm) -> None:

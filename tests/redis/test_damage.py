@@ -29,10 +29,15 @@ def exchange(backend: Backend, want: int = 10) -> ExchangeReply:
     return run(backend.orchestrator.exchange(Exchange(session=session, want=want)))
 
 
+def _submit_and_exchange(backend: Backend) -> None:
+    submit(backend)
+    exchange(backend)
+
+
 @contextmanager
 def setting(client: redis.Redis, name: str, value: str) -> Iterator[None]:
     """Change a setting of the server for a while."""
-    before = client.config_get(name)[name]
+    before = str(client.config_get(name)[name])
     client.config_set(name, value)
     try:
         yield
@@ -60,8 +65,7 @@ def test_a_key_of_another_type_is_told_of_and_nothing_is_lost(backend: Backend, 
     client.set("{app}:" + key, "foreign")
 
     with pytest.raises(StoreCorrupted, match="another type"):
-        submit(backend)
-        exchange(backend)
+        _submit_and_exchange(backend)
 
     client.delete("{app}:" + key)
     client.rename("kept", "{app}:" + key) if client.exists("kept") else None
@@ -137,7 +141,7 @@ def test_a_newer_schema_is_refused(backend: Backend, client: redis.Redis) -> Non
 def test_a_server_that_is_not_there_is_told_of() -> None:
     backend = open_backend("redis://127.0.0.1:1/0?call_timeout_s=0.3")
 
-    with pytest.raises(StoreUnavailable, match="127.0.0.1:1"):
+    with pytest.raises(StoreUnavailable, match=":1/0"):
         submit(backend)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from pynenc.composition import open_backend
 from pynenc.errors import ConfigurationError
@@ -76,7 +77,7 @@ def tls_port(certificates: Path, server: RedisServer) -> Iterator[int]:
     ):
         try:
             server.ask("CONFIG", "SET", name, str(value))
-        except Exception as error:
+        except redis.ResponseError as error:
             pytest.skip(f"this server has no TLS: {error}")
     yield port
     server.ask("CONFIG", "SET", "tls-port", "0")

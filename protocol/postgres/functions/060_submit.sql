@@ -1,5 +1,39 @@
 -- submit: create invocations. Idempotent by id.
 
+-- Write plain submissions of one parent; return the ids that were new.
+CREATE FUNCTION {api}.place_plain(
+    p_now bigint, p_parent bytea, p_root bytea,
+    p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
+    p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
+    p_max_crashes integer[]
+) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+    WITH item AS (
+        SELECT * FROM unnest(p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas, p_bands, p_keys,
+            p_delays, p_expires, p_retentions, p_max_crashes) WITH ORDINALITY AS i (id, task_id, queue, language,
+            arguments, policy, meta, band, key, delay, expires, retention, max_crashes, place)
+    ), fresh AS (
+        INSERT INTO {schema}.call
+        SELECT id, task_id, queue, language, arguments, policy, meta, p_parent, coalesce(p_root, id), p_now
+        FROM item ORDER BY place
+        ON CONFLICT (id) DO NOTHING RETURNING call.id
+    ), named AS (
+        INSERT INTO {schema}.queue (name, used) SELECT DISTINCT queue, true FROM item JOIN fresh USING (id)
+        WHERE NOT EXISTS (SELECT FROM {schema}.queue known WHERE known.name = item.queue AND known.used)
+        ON CONFLICT (name) DO UPDATE SET used = true
+    ), placed AS (
+        INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, reason, not_before,
+            expires_at)
+        SELECT id, queue, (band::bigint << 44) + coalesce(key, nextval('{schema}.rank_sequence')), p_now, retention,
+            max_crashes, CASE WHEN delay > 0 THEN 0 ELSE 1 END, CASE WHEN delay > 0 THEN 1 ELSE 0 END,
+            CASE WHEN delay > 0 THEN p_now + delay END, p_now + expires
+        FROM (SELECT item.* FROM item JOIN fresh USING (id) ORDER BY place) AS ordered
+    )
+    SELECT id FROM fresh;
+END
+$$;
+
 -- Plain: none comes after others, none has a key, ids are distinct, all have the same parent and fence.
 -- Reply: the ids that were created; the others exist already. If the parent's fence is superseded, NULL and then those
 -- that exist already.
@@ -36,29 +70,8 @@ BEGIN
     IF v_timed THEN
         v_before := {api}.first_due();
     END IF;
-    RETURN QUERY
-    WITH item AS (
-        SELECT * FROM unnest(p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas, p_bands, p_keys,
-            p_delays, p_expires, p_retentions, p_max_crashes) WITH ORDINALITY AS i (id, task_id, queue, language,
-            arguments, policy, meta, band, key, delay, expires, retention, max_crashes, place)
-    ), fresh AS (
-        INSERT INTO {schema}.call
-        SELECT id, task_id, queue, language, arguments, policy, meta, p_parent, coalesce(v_root, id), v_now
-        FROM item ORDER BY place
-        ON CONFLICT (id) DO NOTHING RETURNING call.id
-    ), named AS (
-        INSERT INTO {schema}.queue (name, used) SELECT DISTINCT queue, true FROM item JOIN fresh USING (id)
-        WHERE NOT EXISTS (SELECT FROM {schema}.queue known WHERE known.name = item.queue AND known.used)
-        ON CONFLICT (name) DO UPDATE SET used = true
-    ), placed AS (
-        INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, reason, not_before,
-            expires_at)
-        SELECT id, queue, (band::bigint << 44) + coalesce(key, nextval('{schema}.rank_sequence')), v_now, retention,
-            max_crashes, CASE WHEN delay > 0 THEN 0 ELSE 1 END, CASE WHEN delay > 0 THEN 1 ELSE 0 END,
-            CASE WHEN delay > 0 THEN v_now + delay END, v_now + expires
-        FROM (SELECT item.* FROM item JOIN fresh USING (id) ORDER BY place) AS ordered
-    )
-    SELECT id FROM fresh;
+    RETURN QUERY SELECT * FROM {api}.place_plain(v_now, p_parent, v_root, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
+        p_bands, p_keys, p_delays, p_expires, p_retentions, p_max_crashes);
     IF EXISTS (SELECT FROM {schema}.session WHERE is_idle) THEN
         FOR v_queue, v_number IN
             SELECT queue, count(*) FROM unnest(p_queues, p_delays) AS i (queue, delay) WHERE delay <= 0 GROUP BY queue
@@ -162,5 +175,22 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     PERFORM {api}.wake_for_timer(v_before);
+END
+$$;
+
+-- submit_within: submit in a transaction of the user's own: the invocations exist if and only if it commits.
+-- It takes no lock of the app, because nobody knows how long that transaction lasts; so nothing that comes after others
+-- or has a key. Everybody who listens is woken at its commit.
+CREATE FUNCTION {api}.submit_within(
+    p_now bigint,
+    p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
+    p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
+    p_max_crashes integer[]
+) RETURNS SETOF bytea LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM {api}.place_plain({api}.clock(p_now), NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
+        p_bands, p_keys, p_delays, p_expires, p_retentions, p_max_crashes);
+    PERFORM pg_notify('{schema}', '*');
 END
 $$;

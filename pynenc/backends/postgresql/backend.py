@@ -12,11 +12,13 @@ from pynenc.backends.postgresql.dump import dump
 from pynenc.backends.postgresql.location import Location
 from pynenc.backends.postgresql.orchestrator import PostgresqlOrchestrator
 from pynenc.backends.postgresql.state_backend import PostgresqlStateBackend
+from pynenc.backends.postgresql.transactional import PostgresqlTransaction
 from pynenc.io import Op, run
 from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
+from pynenc.ports.transaction import Transaction
 
 _SURVIVES = {"none": "process", "normal": "process", "full": "power", "replicated": "power"}
 
@@ -42,6 +44,9 @@ class PostgresqlBackend(Backend):
     def end_leases(self) -> None:
         """Let every live session count as expired, as if its process had been silent for long: for tests."""
         run(self.database.call("end_leases"))
+
+    def transaction(self, connection: object) -> Transaction:
+        return PostgresqlTransaction(self.database, connection)
 
     def diagnose(self) -> Op[list[Finding]]:
         findings = yield from diagnose(self.database)

@@ -146,7 +146,7 @@ class Listener(threading.Thread):
         """Serve one connection until it breaks or the thread is to end."""
         connection = Pools(self._location).connect()
         try:
-            connection.execute(f"LISTEN {self._channel}")
+            connection.execute(f"LISTEN {self._channel}; LISTEN {self._location.schema}")
             # What was rung while nobody listened is lost.
             self._ring_all()
             asked_s = time.monotonic()
@@ -163,8 +163,10 @@ class Listener(threading.Thread):
 
     def _ring_notified(self, connection: BoundedConnection) -> None:
         for notification in connection.notifies(timeout=0):
-            bell = self._local.get(int(notification.payload))
-            if bell is not None:
+            if notification.channel != self._channel:
+                # Somebody submitted in a transaction of their own.
+                self._ring_all()
+            elif (bell := self._local.get(int(notification.payload))) is not None:
                 bell.ring()
 
     def _ring_all(self) -> None:

@@ -24,6 +24,10 @@ SUBMIT_PLAIN = (
     "submit_plain(bytea, bigint, bigint, bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], "
     "bigint[], bigint[], bigint[], bigint[], integer[])"
 )
+SUBMIT_WITHIN = (
+    "submit_within(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], "
+    "bigint[], bigint[], integer[])"
+)
 SUBMIT = (
     "submit(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], bigint[], "
     "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[])"

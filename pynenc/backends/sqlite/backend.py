@@ -15,12 +15,14 @@ from pynenc.backends.sqlite.location import Location
 from pynenc.backends.sqlite.orchestrator import SqliteOrchestrator
 from pynenc.backends.sqlite.requests import Store
 from pynenc.backends.sqlite.state_backend import SqliteStateBackend
+from pynenc.backends.sqlite.transactional import SqliteTransaction
 from pynenc.clock import system_clock_us
 from pynenc.io import Op
 from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
+from pynenc.ports.transaction import Transaction
 
 _PROMISES = {"none": "none", "normal": "process", "full": "power"}
 
@@ -40,6 +42,9 @@ class SqliteBackend(Backend):
     def close(self) -> None:
         self._store.database.close()
         self._store.ringer.close()
+
+    def transaction(self, connection: object) -> Transaction:
+        return SqliteTransaction(self._store, self.path, connection)
 
     def diagnose(self) -> Op[list[Finding]]:
         return self._store.read(lambda view: diagnose(view.connection, self.path, os.path.getsize(self.path)))

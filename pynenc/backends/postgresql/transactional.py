@@ -1,0 +1,98 @@
+"""Submissions on a connection of the user's own, in whatever transaction is open there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from pynenc.backends.driver_connections import async_driver_connection, driver_connection
+from pynenc.backends.postgresql.database import Database
+from pynenc.backends.postgresql.requests import SUBMIT_WITHIN, submission_columns
+from pynenc.errors import ConfigurationError
+from pynenc.io import run
+from pynenc.model.records import Submission, SubmitReply, SubmitVerdict
+from pynenc.ports.transaction import Transaction
+
+_KINDS = "a psycopg connection, a SQLAlchemy session or connection of postgresql+psycopg, or a Django connection"
+
+
+class PostgresqlTransaction(Transaction):
+    """A transaction on a connection to the database that the store is in."""
+
+    def __init__(self, database: Database, given: Any) -> None:
+        # The schemas have to be there before the user's transaction needs them.
+        run(database.query("SELECT 1"))
+        self._database = database
+        self._given = given
+        self._is_checked = False
+
+    def submit(self, items: Sequence[Submission]) -> list[SubmitReply]:
+        refuse_what_needs_more(items)
+        connection = driver_connection(self._given)
+        if not isinstance(connection, psycopg.Connection):
+            raise ConfigurationError(
+                f"submitting inside a transaction takes {_KINDS}, not {type(self._given).__name__}"
+            )
+        # A cursor of our own: theirs may make dictionaries, or put values into the statement by itself.
+        with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            if not self._is_checked:
+                self._check(cursor.execute(*self._question()).fetchone())
+            statement, arguments = self._statement(items)
+            return _replies(items, cursor.execute(statement, arguments, binary=True).fetchall())
+
+    async def asubmit(self, items: Sequence[Submission]) -> list[SubmitReply]:
+        refuse_what_needs_more(items)
+        connection = await async_driver_connection(self._given)
+        if not isinstance(connection, psycopg.AsyncConnection):
+            return self.submit(items)
+        async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
+            if not self._is_checked:
+                await cursor.execute(*self._question())
+                self._check(await cursor.fetchone())
+            statement, arguments = self._statement(items)
+            await cursor.execute(statement, arguments, binary=True)
+            return _replies(items, await cursor.fetchall())
+
+    def left(self) -> None:
+        """Nothing to do: the server notifies whoever listens when it commits."""
+
+    def _statement(self, items: Sequence[Submission]) -> tuple[str, list[Any]]:
+        return self._database.statement(SUBMIT_WITHIN), [None, *submission_columns(items)]
+
+    def _question(self) -> tuple[str, tuple[str]]:
+        return "SELECT to_regnamespace(%s) IS NOT NULL", (self._database.api,)
+
+    def _check(self, row: tuple[Any, ...] | None) -> None:
+        if row is None or not row[0]:
+            raise ConfigurationError(
+                f"the connection is to another database than the store {self._database.location.public_url}: "
+                f"there is no schema {self._database.location.schema}. Submitting inside a transaction needs one"
+            )
+        self._is_checked = True
+
+
+def refuse_what_needs_more(items: Sequence[Submission]) -> None:
+    """Refuse submissions that a transaction of somebody else cannot decide.
+
+    Raises:
+        ConfigurationError: an item comes after others, has a key, or is submitted by a run.
+    """
+    for item in items:
+        if item.after or item.dedupe is not None:
+            raise ConfigurationError(
+                f"task {item.task_id} comes after others or has an idempotency key or cached result: submit it outside "
+                "the transaction"
+            )
+
+
+def _replies(items: Sequence[Submission], rows: Sequence[tuple[Any, ...]]) -> list[SubmitReply]:
+    created = {row[0] for row in rows}
+    return [
+        SubmitReply(
+            SubmitVerdict.CREATED if item.invocation_id in created else SubmitVerdict.EXISTING, item.invocation_id
+        )
+        for item in items
+    ]
