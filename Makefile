@@ -7,10 +7,10 @@ PY = .venv/bin/python
 SETUP = PYTHON="$(PYTHON)" scripts/setup
 
 .POSIX:
-.PHONY: help demo test lint types format docs bench changelog setup clean
+.PHONY: help demo test test-faults lint types format docs bench changelog setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## run the main example: a census of the standard library, with a worker killed half-way
 	@$(SETUP)
@@ -20,6 +20,11 @@ test: ## run the tests (PYTEST="-k name -x" for some of them)
 	@$(SETUP) dev
 	@scripts/services start
 	$(PY) -m pytest $(PYTEST)
+
+test-faults: ## kill, stop and cut off workers, runners, networks and servers 300 times per store (FAULTS=n for others)
+	@$(SETUP) dev
+	@scripts/services start
+	PYNENC_TEST_FAULTS=$${FAULTS:-300} PYNENC_TEST_KILLS=$${FAULTS:-300} $(PY) -m pytest tests/faults -s $(PYTEST)
 
 lint: ## check style and formatting
 	@$(SETUP) dev

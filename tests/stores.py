@@ -12,7 +12,7 @@ from pynenc.composition import open_backend
 from pynenc.ports.backend import Backend, ClockUs
 from tests.servers import url_of
 
-SERVERS = ("redis", "redis-cluster", "postgresql")
+SERVERS = ("redis", "redis-cluster", "postgresql", "pgbouncer")
 """Stores that need a server of that name; see `scripts/services`."""
 EMBEDDED = ("memory", "sqlite")
 ALL = (*EMBEDDED, *SERVERS)
@@ -45,7 +45,7 @@ def fresh_url(name: str, folder: Path) -> Iterator[tuple[str, str]]:
     elif name == "sqlite":
         yield f"sqlite:///{folder / f'{app_id}.db'}", app_id
     else:
-        url = url_of(name)
+        url = url_of(name) + ("?pgbouncer=transaction" if name == "pgbouncer" else "")
         try:
             yield url, app_id
         finally:

@@ -13,9 +13,3 @@ _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 def monitor() -> None:
     """Not in this release."""
     raise NotYetAvailable("pynenc monitor", "use pynenc dev, queues and invocations list")
-
-
-@click.command(context_settings=_ANYTHING)
-def migrate() -> None:
-    """Not in this release: the SQLite store brings its schema up to date by itself."""
-    raise NotYetAvailable("pynenc migrate", "the SQLite store migrates itself when it is opened")

@@ -42,7 +42,7 @@ _COMMANDS = {
     "bench": ("pynenc.cli.bench", "bench"),
     "status": ("pynenc.cli.status", "status"),
     "monitor": ("pynenc.cli.coming", "monitor"),
-    "migrate": ("pynenc.cli.coming", "migrate"),
+    "migrate": ("pynenc.cli.migrate", "migrate"),
 }
 
 

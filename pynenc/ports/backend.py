@@ -56,6 +56,14 @@ class Backend(Protocol):
         )
 
     @abstractmethod
+    def migrate(self, *, post: bool = False) -> Op[list[str]]:
+        """Create or complete what this release needs; return what was done, for people.
+
+        Args:
+            post: also take away what only older releases need; no process of theirs may be left.
+        """
+
+    @abstractmethod
     def diagnose(self) -> Op[list[Finding]]:
         """Check the health of the store itself for `pynenc doctor`."""
 

@@ -166,7 +166,7 @@ def test_dev_shows_what_happens(folder: Folder) -> None:
     assert submitted in line
 
 
-@pytest.mark.parametrize("command", ["monitor", "migrate"])
+@pytest.mark.parametrize("command", ["monitor"])
 def test_what_is_not_there_yet_is_refused_by_name(folder: Folder, command: str) -> None:
     assert f"pynenc {command} is not available in this release" in folder.pynenc(command, "--port", "1", code=2)
 

@@ -222,6 +222,9 @@ class MemoryBackend(Backend):
 
         run(self._store.atomic(expire))
 
+    def migrate(self, *, post: bool = False) -> Op[list[str]]:
+        return (yield from self._store.atomic(lambda _state, _now: []))
+
     def diagnose(self) -> Op[list[Finding]]:
         broken = yield from self.orchestrator.verify()
         findings = [

@@ -48,6 +48,9 @@ class PostgresqlBackend(Backend):
     def transaction(self, connection: object) -> Transaction:
         return PostgresqlTransaction(self.database, connection)
 
+    def migrate(self, *, post: bool = False) -> Op[list[str]]:
+        return (yield from self.database.migrate(post=post))
+
     def diagnose(self) -> Op[list[Finding]]:
         findings = yield from diagnose(self.database)
         if any(each.level == "error" and each.subject == "server" for each in findings):

@@ -17,7 +17,7 @@ import psycopg
 from pynenc.backends.postgresql.connecting import BoundedConnection, Pools
 from pynenc.backends.postgresql.faults import is_lost_connection, translate, was_undone
 from pynenc.backends.postgresql.location import Location
-from pynenc.backends.postgresql.migrating import Steps, api_schema, ensure
+from pynenc.backends.postgresql.migrating import Steps, api_schema, ensure, finish
 from pynenc.io import Op
 from pynenc.ports.backend import ClockUs
 
@@ -58,6 +58,11 @@ class Database:
         """Return the rows of a statement that only reads."""
         rows: Rows = yield Call(self, statement, arguments, True)
         return rows
+
+    def migrate(self, *, post: bool) -> Op[list[str]]:
+        """Bring the schemas up to date; return what was done."""
+        done: list[str] = yield Migration(self, post)
+        return done
 
     def statement(self, function: str) -> str:
         """Return the statement that calls a function."""
@@ -136,6 +141,32 @@ class Call:
             raise
         finally:
             await self._database.pools.agive(connection)
+
+
+class Migration:
+    """The steps of `migrating` on a connection of their own."""
+
+    __slots__ = ("_database", "_post")
+
+    def __init__(self, database: Database, post: bool) -> None:
+        self._database = database
+        self._post = post
+
+    def _steps(self) -> Steps:
+        return (finish if self._post else ensure)(self._database.location.schema)
+
+    def send(self) -> list[str]:
+        try:
+            connection = self._database.pools.connect()
+            try:
+                return perform_steps(connection, self._steps()) or []
+            finally:
+                connection.close()
+        except psycopg.Error as error:
+            raise translate(error, self._database.location.public_url) from None
+
+    async def asend(self) -> list[str]:
+        return await asyncio.to_thread(self.send)
 
 
 class Patience:

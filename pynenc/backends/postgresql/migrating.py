@@ -53,7 +53,7 @@ def api_schema(schema: str) -> str:
 
 
 def ensure(schema: str) -> Steps:
-    """Create or complete what this release needs; nothing if it is there.
+    """Create or complete what this release needs; return what was done: nothing if it is there.
 
     Raises:
         SchemaTooNew: a newer release has taken away what this one needs.
@@ -63,17 +63,21 @@ def ensure(schema: str) -> Steps:
     if known[0] == (True, True):
         yield from _refuse_newer(schema)
         if not (yield from pending(schema)):
-            return
+            return []
     yield "BEGIN", ()
     yield "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"pynenc {schema}",)
     yield f"CREATE SCHEMA IF NOT EXISTS {schema}", ()
     yield from _refuse_newer(schema)
+    done = []
     for migration in (yield from pending(schema)):
         yield from _apply(schema, migration)
+        done.append(migration.file.rpartition("/")[2])
     if not (yield "SELECT 1 WHERE to_regnamespace(%s) IS NOT NULL", (api,)):
         yield f"CREATE SCHEMA {api}", ()
         yield functions_text().replace("{schema}", schema).replace("{api}", api), ()
+        done.append(f"functions {api}")
     yield "COMMIT", ()
+    return done
 
 
 def pending(schema: str, *, post: bool = False) -> Generator[Any, Any, list[Migration]]:
@@ -84,10 +88,9 @@ def pending(schema: str, *, post: bool = False) -> Generator[Any, Any, list[Migr
 
 def finish(schema: str) -> Steps:
     """Apply what takes away what older releases needed, and drop their functions; return what was done."""
-    yield from ensure(schema)
+    done = yield from ensure(schema)
     yield "BEGIN", ()
     yield "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"pynenc {schema}",)
-    done = []
     for migration in (yield from pending(schema, post=True)):
         yield from _apply(schema, migration)
         done.append(migration.file.rpartition("/")[2])
