@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ EMBEDDED = ("memory", "sqlite")
 ALL = (*EMBEDDED, *SERVERS)
 
 _numbers = count(1)
+_schemas: set[str] = set()
 
 
 @contextmanager
@@ -28,12 +30,27 @@ def fresh_store(name: str, folder: Path, clock: ClockUs | None = None) -> Iterat
         folder: where a store that lives in a file may live.
         clock: where instants come from; None for the store's own clock.
     """
-    with fresh_url(name, folder) as (url, app_id):
+    with _place_of(name, folder) as (url, app_id):
         backend = open_backend(url, app_id=app_id, clock=clock)
         try:
             yield backend
         finally:
             backend.close()
+
+
+@contextmanager
+def _place_of(name: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Return a fresh place; one schema serves all tests of this process, because making it takes long."""
+    if name not in ("postgresql", "pgbouncer"):
+        with fresh_url(name, folder) as place:
+            yield place
+        return
+    app_id = f"test_{os.getpid()}"
+    if app_id not in _schemas:
+        _schemas.add(app_id)
+        atexit.register(_drop_schema, url_of("postgresql"), app_id)
+    _empty_schema(url_of("postgresql"), f"pynenc_{app_id}")
+    yield _url(name), app_id
 
 
 @contextmanager
@@ -45,7 +62,7 @@ def fresh_url(name: str, folder: Path) -> Iterator[tuple[str, str]]:
     elif name == "sqlite":
         yield f"sqlite:///{folder / f'{app_id}.db'}", app_id
     else:
-        url = url_of(name) + ("?pgbouncer=transaction" if name == "pgbouncer" else "")
+        url = _url(name)
         try:
             yield url, app_id
         finally:
@@ -53,6 +70,21 @@ def fresh_url(name: str, folder: Path) -> Iterator[tuple[str, str]]:
                 _drop_keys(url, app_id)
             else:
                 _drop_schema(url_of("postgresql"), app_id)
+
+
+def _url(name: str) -> str:
+    return url_of(name) + ("?pgbouncer=transaction" if name == "pgbouncer" else "")
+
+
+def _empty_schema(url: str, schema: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
+        statements = [f"DELETE FROM {schema}.{name}" for (name,) in rows if name != "meta"]
+        if statements:
+            statements += [f"ALTER SEQUENCE {schema}.{each} RESTART" for each in ("rank_sequence", "session_number")]
+            connection.execute("; ".join(statements))
 
 
 def _drop_keys(url: str, app_id: str) -> None:
