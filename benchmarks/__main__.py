@@ -16,9 +16,10 @@ from pathlib import Path
 from benchmarks import figures
 from benchmarks.system import System
 from benchmarks.systems.huey_sqlite import HueySqlite
+from benchmarks.systems.pynenc_servers import PynencPostgresql, PynencRedis
 from benchmarks.systems.pynenc_sqlite import PynencSqlite
 
-SYSTEMS: tuple[Callable[[], System], ...] = (PynencSqlite, HueySqlite)
+SYSTEMS: tuple[Callable[[], System], ...] = (PynencSqlite, PynencRedis, PynencPostgresql, HueySqlite)
 WORKERS = 2
 
 

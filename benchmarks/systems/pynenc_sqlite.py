@@ -18,13 +18,17 @@ class PynencSqlite(System):
     name = "pynenc (SQLite)"
 
     def start(self, folder: Path, *, workers: int) -> None:
-        url = f"sqlite:///{folder / 'bench.db'}"
+        url = self._url(folder)
         self._app = Pynenc(url, app_id="bench")
+        self._app.purge()
         self._echo: Any = self._app.task(_echo_of_noop_app())
         self._echo.task_id = "benchmarks.noop_app.echo"
         self._runner = None if workers == 0 else start_runner(url, "process", workers=workers)
         if self._runner is not None:
             self.round_trip()
+
+    def _url(self, folder: Path) -> str:
+        return f"sqlite:///{folder / 'bench.db'}"
 
     def submit_one_by_one(self, number: int) -> None:
         for value in range(number):

@@ -91,6 +91,7 @@ class Storm:
         self._runners: list[RunnerProcess] = []
         self._timers: list[threading.Timer] = []
         self.faults: Counter[str] = Counter()
+        self.invocations = 0
 
     # --- the run ---
 
@@ -226,6 +227,7 @@ class Storm:
         history.executions = read_executions(self._log, lambda value: run(payloads.encode_value(value)))
         ids = [InvocationId(bytes.fromhex(root.invocation_id.replace("-", ""))) for root in roots]
         snapshots = _everything(backend)
+        self.invocations = len(snapshots)
         found = check(
             Evidence(
                 history=history,
