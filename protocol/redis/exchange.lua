@@ -29,16 +29,17 @@ engine.renew(session)
 call('HDEL', P .. 'idle', session)
 
 local ids = {}
+for _, note in ipairs(progress) do ids[#ids + 1] = note[1] end
 for _, done in ipairs(completions) do ids[#ids + 1] = done[2] end
 for _, note in ipairs(started) do ids[#ids + 1] = note[1] end
 engine.fetch(ids)
 
-local verdicts = {}
-for place, done in ipairs(completions) do verdicts[place] = engine.settle(session, done) end
-for _, note in ipairs(started) do engine.note_started(session, note) end
 for _, note in ipairs(progress) do
   if engine.owned_record(session, note[1], note[2]) then call('SET', P .. 'g' .. note[1], note[3]) end
 end
+local verdicts = {}
+for place, done in ipairs(completions) do verdicts[place] = engine.settle(session, done) end
+for _, note in ipairs(started) do engine.note_started(session, note) end
 engine.flush()
 
 local _, more = engine.tick(request[9])

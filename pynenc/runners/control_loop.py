@@ -343,7 +343,7 @@ class ControlLoop:
     def _exchange(self) -> Op[None]:
         """Make one exchange and act on its reply."""
         assert self._session is not None
-        batch = self._settler.batch()
+        batch, notes = self._settler.batch(), self._settler.notes()
         spare = self._executor.spare()
         accepting = self._accepting
         want = self._claimer.want(spare) if accepting else max(0, spare)
@@ -353,7 +353,7 @@ class ControlLoop:
             session=self._session,
             completions=batch,
             started=self._table.take_started(sent_s),
-            progress=self._settler.take_notes(),
+            progress=notes,
             want=want,
             queues=self._config.queues,
             language=self._config.language,
@@ -366,7 +366,7 @@ class ControlLoop:
         self._renewed_s = sent_s
         self._claimer.exchanged(now_s - sent_s)
         self._claimer.answered(asked=want, got=len(reply.claims) + len(reply.resumed), registered=idle)
-        self._settler.settled(batch)
+        self._settler.settled(batch, notes)
         self._apply(batch, reply, now_s)
 
     def _apply(self, batch: tuple[Completion, ...], reply: ExchangeReply, now_s: float) -> None:

@@ -52,19 +52,18 @@ class Settler:
         """Return what the next exchange carries, without forgetting it."""
         return tuple(islice(self._pending, self._most))
 
-    def take_notes(self) -> tuple[ProgressNote, ...]:
-        """Return the notes to send; a lost one is made good by the next."""
-        if not self._notes:
-            return ()
-        notes = tuple(self._notes.values())
-        self._notes.clear()
-        return notes
+    def notes(self) -> tuple[ProgressNote, ...]:
+        """Return the notes that the next exchange carries, without forgetting them."""
+        return tuple(self._notes.values())
 
-    def settled(self, batch: Sequence[Completion]) -> None:
-        """Forget the `batch` that the store answered for."""
+    def settled(self, batch: Sequence[Completion], notes: Sequence[ProgressNote]) -> None:
+        """Forget what the store answered for: the `batch`, and those `notes` that no newer one replaced."""
         for completion in batch:
             self._pending.popleft()
             self._counts[type(completion).__name__] += 1
+        for note in notes:
+            if self._notes.get(note.invocation_id) is note:
+                del self._notes[note.invocation_id]
 
     def holds(self, invocation_id: InvocationId, epoch: Epoch) -> bool:
         """Whether an end of this run is still to be sent."""

@@ -362,6 +362,7 @@ def test_progress_is_visible_while_and_after_the_body_runs(app: Pynenc) -> None:
         _ = invocation.result
 
     assert invocation.progress is not None
+    assert invocation.progress.details == {"at": 3}
 
 
 def test_groups_yield_each_result_once_and_count_progress(app: Pynenc) -> None:

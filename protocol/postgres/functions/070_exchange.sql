@@ -186,6 +186,9 @@ BEGIN
     v_now := {api}.clock(p_now);
     PERFORM {api}.renew(v_now, p_session);
     v_reply.what := 0;
+    IF cardinality(p_noted) > 0 THEN
+        PERFORM {api}.note_progress(p_session, p_noted, p_noted_epochs, p_notes);
+    END IF;
 
     IF p_exclusive THEN
         v_before := {api}.first_due();
@@ -217,9 +220,6 @@ BEGIN
     END IF;
     IF cardinality(p_started) > 0 THEN
         PERFORM {api}.note_started(v_now, p_session, p_started, p_started_epochs, p_started_workers, p_started_ago);
-    END IF;
-    IF cardinality(p_noted) > 0 THEN
-        PERFORM {api}.note_progress(p_session, p_noted, p_noted_epochs, p_notes);
     END IF;
 
     SELECT w.more INTO v_more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;

@@ -11,14 +11,14 @@ from pynenc.model.records import Exchange, ExchangeReply
 
 
 def exchange(state: MemoryState, request: Exchange, now_us: int) -> ExchangeReply:
-    """Renew, settle, report, tick, claim, fetch messages: in this order."""
+    """Renew, keep progress, settle, note starts, tick, claim, fetch messages: in this order."""
     session = live_session(state, request.session, now_us)
     session.idle = False
+    for note in request.progress:
+        note_progress(state, session, note)
     verdicts = tuple(settle(state, session, done, now_us) for done in request.completions)
     for started in request.started:
         note_started(state, session, started, now_us)
-    for note in request.progress:
-        note_progress(state, session, note)
     ticked = tick(state, request.tick_budget, now_us)
     resumed = claim_resumable(state, session, request.want, now_us)
     left = request.want - len(resumed) if request.claim_new else 0

@@ -13,7 +13,7 @@ from pynenc.model.records import Exchange, ExchangeReply
 
 
 def exchange(unit: Unit, request: Exchange) -> ExchangeReply:
-    """Renew, settle, report, tick, claim, fetch messages: in this order.
+    """Renew, keep progress, settle, note starts, tick, claim, fetch messages: in this order.
 
     Raises:
         SessionGone: the session has ended; nothing was written.
@@ -21,9 +21,9 @@ def exchange(unit: Unit, request: Exchange) -> ExchangeReply:
     session = request.session
     lease = lease_of(unit, session)
     unit.own_session = session
+    note_progress(unit, session, request.progress)
     verdicts = settle(unit, session, request.completions)
     note_started(unit, session, request.started)
-    note_progress(unit, session, request.progress)
     _, more = tick(unit, request.tick_budget)
     resumed = go_on(unit, session, request.want)
     left = request.want - len(resumed) if request.claim_new else 0

@@ -165,6 +165,18 @@ class SettlingContract(StoreContract):
 
         assert store.snapshot(claim.invocation_id).progress == b"two"
 
+    def test_progress_that_rides_with_the_end_of_its_run_is_kept(self, store: Store) -> None:
+        runner = store.runner()
+        claim = store.running(runner)
+
+        store.exchange(
+            runner,
+            completions=(Success(invocation_id=claim.invocation_id, epoch=claim.epoch, result=b""),),
+            progress=(ProgressNote(claim.invocation_id, claim.epoch, b"last"),),
+        )
+
+        assert store.snapshot(claim.invocation_id).progress == b"last"
+
     def test_one_bad_completion_does_not_stop_the_others(self, store: Store) -> None:
         runner = store.runner()
         good = store.running(runner)
