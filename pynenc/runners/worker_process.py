@@ -80,6 +80,7 @@ class WorkerProcess:
                 self._process = _start(theirs.fileno(), page)
         finally:
             os.close(page)
+        self._last_running: Key | None = None
         self.pid = self._process.pid
         # A child of a body may hold the worker's socket open: the end of the process is watched by itself.
         self._exit_fd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
@@ -113,8 +114,8 @@ class WorkerProcess:
         return next((run for run in self.runs.values() if run.began and not run.parked), None)
 
     def last_running(self) -> Key:
-        """Return whose body had the slot last, by what the worker itself noted."""
-        return self._now_running.get()
+        """Return whose body had the slot last, by what the worker itself noted; also once it has ended."""
+        return self._now_running.get() if self._last_running is None else self._last_running
 
     @property
     def waiting_since_s(self) -> float | None:
@@ -184,6 +185,7 @@ class WorkerProcess:
         if self._exit_fd is not None:
             os.close(self._exit_fd)
             self._exit_fd = None
+        self._last_running = self._now_running.get()
         self._now_running.close()
         try:
             code = self._process.wait(timeout_s)

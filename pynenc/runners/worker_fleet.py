@@ -1,0 +1,154 @@
+"""The worker processes of a runner: started, listened to, replaced, ended.
+
+A worker that had served is replaced at once. One that does not come up says why before it ends; replacements then
+come ever slower, so that a broken app costs neither a core nor a flood of log lines.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from pynenc.runners.worker_process import WorkerProcess
+from pynenc.wire.frames import Bye, Frame, FrameType, Welcome
+
+logger = logging.getLogger(__name__)
+
+_FIRST_RESTART_S, _LONGEST_RESTART_S = 0.1, 10.0
+_DYING_S = 0.5
+_ENDING_S = 0.05
+
+
+class WorkerFleet:
+    """`size` workers, each told `welcome`.
+
+    Args:
+        welcome: what each worker is told first.
+        size: how many there should be.
+        clock: the clock of the control loop.
+    """
+
+    def __init__(self, welcome: Welcome, *, size: int, clock: Callable[[], float]) -> None:
+        self._welcome = welcome
+        self._size = size
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[WorkerProcess] = []
+        self._restart_pause_s = 0.0
+        self._restart_at_s: float | None = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[WorkerProcess]:
+        return iter(self._workers)
+
+    def __contains__(self, worker: WorkerProcess) -> bool:
+        return worker in self._workers
+
+    def fileno(self) -> int:
+        descriptor: int = self._selector.fileno()
+        return descriptor
+
+    @property
+    def restart_at_s(self) -> float | None:
+        """When the next replacement is due."""
+        return self._restart_at_s
+
+    # --- talking ---
+
+    def send(self, worker: WorkerProcess, kind: FrameType, body: msgspec.Struct, seq: int = 0) -> None:
+        """Send a frame; what the socket does not take now follows while `listen` is called.
+
+        Raises:
+            FrameTooLarge: its body is too large to be sent.
+        """
+        worker.send(kind, body, seq)
+        self._watch(worker)
+
+    def listen(self) -> Iterator[tuple[WorkerProcess, list[Frame], bool]]:
+        """Yield what workers said, and whether they are still there; send on what was left."""
+        for key, mask in self._selector.select(0):
+            worker: WorkerProcess = key.data
+            if worker not in self._workers:
+                continue
+            if mask & selectors.EVENT_WRITE:
+                worker.flush()
+                self._watch(worker)
+            if mask & selectors.EVENT_READ:
+                frames, alive = worker.read()
+                yield worker, frames, alive and key.fd != worker.exit_fd
+
+    def _watch(self, worker: WorkerProcess) -> None:
+        """Ask to be told when a socket takes more, while there is more."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.has_unsent else 0)
+        if self._selector.get_key(worker.fileno()).events != events:
+            self._selector.modify(worker.fileno(), events, worker)
+
+    # --- coming and going ---
+
+    def start(self) -> None:
+        """Bring all workers up."""
+        while len(self._workers) < self._size:
+            self._add()
+
+    def came_up(self, worker: WorkerProcess) -> None:
+        """Note that a worker has loaded the app."""
+        worker.ready = True
+        self._restart_pause_s = 0.0
+
+    def remove(self, worker: WorkerProcess) -> str:
+        """Take account of a worker that is gone, plan its replacement, and return how it ended."""
+        self._forget(worker)
+        how = worker.end(_DYING_S)
+        self._plan_replacement(worker, self._clock())
+        return f"{how}: {worker.farewell}" if worker.farewell else how
+
+    def replace(self) -> None:
+        """Start what is missing, if it is time."""
+        if self._restart_at_s is None or self._clock() < self._restart_at_s or self._closed:
+            return
+        self._restart_at_s = None
+        self.start()
+
+    def close(self, grace_s: float) -> None:
+        """End the workers: asked first, killed after `grace_s`."""
+        if self._closed:
+            return
+        self._closed = True
+        for worker in self._workers:
+            worker.send(FrameType.BYE, Bye("the runner ends"))
+        deadline_s = self._clock() + grace_s
+        for worker in self._workers:
+            worker.end(max(_ENDING_S, deadline_s - self._clock()))
+        self._workers.clear()
+        self._selector.close()
+
+    def _add(self) -> None:
+        worker = WorkerProcess(self._clock())
+        self._workers.append(worker)
+        self._selector.register(worker.fileno(), selectors.EVENT_READ, worker)
+        if worker.exit_fd is not None:
+            self._selector.register(worker.exit_fd, selectors.EVENT_READ, worker)
+        self.send(worker, FrameType.WELCOME, self._welcome)
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        self._selector.unregister(worker.fileno())
+        if worker.exit_fd is not None:
+            self._selector.unregister(worker.exit_fd)
+        self._workers.remove(worker)
+
+    def _plan_replacement(self, worker: WorkerProcess, now_s: float) -> None:
+        if worker.ready:
+            self._restart_pause_s = 0.0
+            self._restart_at_s = now_s
+            return
+        self._restart_pause_s = min(_LONGEST_RESTART_S, self._restart_pause_s * 2 or _FIRST_RESTART_S)
+        self._restart_at_s = now_s + self._restart_pause_s
+        logger.error(
+            "worker %d did not come up: %s; the next one follows in %.1f s",
+            worker.pid,
+            worker.farewell or "it said nothing",
+            self._restart_pause_s,
+        )
