@@ -64,7 +64,6 @@ NAMES_BACKENDS = {"composition", "backends", "testing"}
 LONGEST_FILE = 500
 LONGER: dict[str, str] = {
     "pynenc/model/records.py": "one table: every record of the engine, each with what its fields mean",
-    "pynenc/runners/control_loop.py": "one loop: its steps share its state",
     "pynenc/testing/simulation/simulator.py": "one interleaving: all actors share its clock and its choices",
 }
 HEAVY = {"asyncio", "sqlite3", "pydantic", "yaml", "rich", "click", "multiprocessing", "logging", "subprocess"}

@@ -168,19 +168,19 @@ _LIST = [
     # --- the control loop ---
     Mutant(
         "loop_never_reconciles",
-        "runners.control_loop:ControlLoop._exchange_guarded",
+        "runners.store_session:StoreSession.exchange",
         "if self._uncertain:",
         "if False:",
     ),
     Mutant(
         "loop_drops_completions",
-        "runners.control_loop:ControlLoop._failed",
+        "runners.store_session:StoreSession._failed",
         "self._uncertain = True",
         "self._uncertain = True; self._settler.drop_all()",
     ),
     Mutant(
         "loop_forgets_lost_stacks",
-        "runners.control_loop:ControlLoop._came_back",
+        "runners.run_keeper:RunKeeper._came_back",
         " or run.phase is not Phase.SUSPENDED",
         "",
     ),
@@ -198,13 +198,13 @@ _LIST = [
     ),
     Mutant(
         "loop_without_heartbeat",
-        "runners.control_loop:ControlLoop._exchange_due",
+        "runners.store_session:StoreSession.exchange_due",
         " or now_s >= self._heartbeat_s",
         "",
     ),
     Mutant(
         "loop_spins",
-        "runners.control_loop:ControlLoop._next_look_s",
+        "runners.store_session:StoreSession._next_look_s",
         "self._look_s if self._look_s > now_s else now_s + self._config.report_after_s",
         "self._look_s",
     ),
