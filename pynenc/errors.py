@@ -181,10 +181,37 @@ class WorkerLost(InvocationError):
     code = "worker_lost"
 
 
-class TaskTimeout(InvocationError, TimeoutError):
+class LimitExceeded(InvocationError):
+    """An attempt was stopped because it exceeded a limit.
+
+    Attributes:
+        peak_memory_bytes: the most that its worker process used; 0: not known.
+        log_lines: what its worker process logged last, oldest first.
+        stack: where the body stood; "": not known.
+    """
+
+    code = "limit_exceeded"
+    peak_memory_bytes: int = 0
+    log_lines: tuple[str, ...] = ()
+    stack: str = ""
+
+
+class TaskTimeout(LimitExceeded, TimeoutError):
     """An attempt exceeded the `timeout` of its task."""
 
     code = "task_timeout"
+
+
+class TaskCpuTimeExceeded(TaskTimeout):
+    """An attempt used more processor time than the `cpu_limit` of its task."""
+
+    code = "task_cpu_time_exceeded"
+
+
+class TaskMemoryExceeded(LimitExceeded, MemoryError):
+    """A body made its worker process use more memory than `worker_hard_memory_limit`."""
+
+    code = "task_memory_exceeded"
 
 
 class ResultTimeout(InvocationError, TimeoutError):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import logging
 import os
 import platform
 import socket
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,6 +37,7 @@ from pynenc.ports.executor import (
     WatchWanted,
 )
 from pynenc.ports.run_link import WaitReply
+from pynenc.runners.black_box import record_lines, record_stacks
 from pynenc.runners.linked import LinkedOrchestrator, RunnerLine
 from pynenc.runners.now_running import NowRunning
 from pynenc.runners.thread_executor import ThreadExecutor
@@ -53,10 +56,16 @@ from pynenc.wire.frames import (
     Hello,
     ProgressFrame,
     Resume,
+    StartedFrame,
     SuspendFrame,
     Welcome,
     encode_frame,
 )
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
+
+logger = logging.getLogger(__name__)
 
 CREDITS = 64
 _READ_BYTES = 1 << 20
@@ -69,17 +78,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pynenc.worker")
     parser.add_argument("--fd", type=int, required=True, help="the worker's end of a socket pair")
     parser.add_argument("--page", type=int, help="memory in which to note whose body runs")
+    parser.add_argument("--lines", type=int, help="memory in which to note the last lines that are logged")
+    parser.add_argument("--stacks", type=int, help="file in which to write where threads stand")
     given = parser.parse_args()
     connection = socket.socket(fileno=given.fd)
     # Programs that bodies start have no business with it.
     connection.set_inheritable(False)
     _die_with_parent()
-    faulthandler.enable()
+    if given.stacks is None:
+        faulthandler.enable()
+    else:
+        os.set_inheritable(given.stacks, False)
+        record_stacks(given.stacks)
     now_running = None
     if given.page is not None:
         now_running = NowRunning(given.page)
         os.close(given.page)
-    Worker(connection, now_running).serve()
+    Worker(connection, now_running, given.lines).serve()
 
 
 class FrameOutbox:
@@ -135,8 +150,9 @@ class FrameOutbox:
                 self.send(FrameType.PROGRESS, ProgressFrame(note.invocation_id, note.epoch, note.body))
             case Returned():
                 self.send(FrameType.RETURNED, Abandon(((event.invocation_id, event.epoch),), event.detail))
-            case Began() | Lost() | Finished():
-                # The runner knows the order of a worker's bodies and does not need to be told when they begin.
+            case Began():
+                self.send(FrameType.STARTED, StartedFrame(((event.invocation_id, event.epoch, event.thread),)))
+            case Lost() | Finished():
                 pass
 
     def _flush(self) -> None:
@@ -180,8 +196,9 @@ def _fitting(completion: Completion) -> Completion:
 class Worker:
     """The main thread of a worker process."""
 
-    def __init__(self, connection: socket.socket, now_running: NowRunning | None) -> None:
+    def __init__(self, connection: socket.socket, now_running: NowRunning | None, lines: int | None) -> None:
         self._connection = connection
+        self._lines = lines
         self._now_running = now_running
         self._decoder = FrameDecoder()
         self._outbox = FrameOutbox(connection)
@@ -248,11 +265,14 @@ class Worker:
             from pynenc.logs.setup import configure_logging
 
             configure_logging(app.conf)
+            if self._lines is not None:
+                record_lines(self._lines)
         except BaseException as error:  # noqa: BLE001 - importing user code; the runner hears of it and this ends
             import traceback
 
             self._outbox.send(FrameType.BYE, Bye(f"the app cannot be loaded: {error!r}\n{traceback.format_exc()}"))
             sys.exit(1)
+        _warm_up(app)
         app.use_orchestrator(LinkedOrchestrator(self._line, lambda: app.backend.orchestrator))
         self._executor = ThreadExecutor(
             app.execution,
@@ -263,6 +283,14 @@ class Worker:
             now_running=self._now_running,
         )
         self._outbox.send(FrameType.CREDIT, Credit(CREDITS))
+
+
+def _warm_up(app: Pynenc) -> None:
+    """Import what bodies need before the first one runs: one that is interrupted in an import leaves half a module."""
+    try:
+        _ = app.payloads
+    except Exception as error:  # noqa: BLE001 - who needs what is missing says so
+        logger.debug("warming up met %r", error)
 
 
 def _wait_reply(body: Resume) -> WaitReply:

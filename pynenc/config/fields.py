@@ -95,6 +95,18 @@ class RunnerSettings:
     min_processes = Setting[int](kinds.whole(1), 1, "Worker processes that are always there.")
     max_processes = Setting[int](kinds.whole(), 0, "Most worker processes; 0 for one per core.")
     num_processes = Setting[int](kinds.whole(), 0, "Worker processes of a process runner; 0 for one per core.")
+    worker_max_tasks = Setting[int](
+        kinds.whole(), 0, "Bodies after which a worker process is replaced; 0 for no such limit."
+    )
+    worker_max_age = Setting[float | None](
+        kinds.optional(kinds.duration(above_zero=True)), None, "Seconds after which a worker process is replaced."
+    )
+    worker_memory_limit = Setting[int | None](
+        kinds.optional(kinds.SIZE), None, "Memory above which a worker process is replaced, between bodies."
+    )
+    worker_hard_memory_limit = Setting[int | None](
+        kinds.optional(kinds.SIZE), None, "Memory above which a worker process is killed, and its body fails."
+    )
     min_parallel_slots = Setting[int](kinds.whole(1), 1, "Least bodies at once, whatever the number of cores.")
     dev_mode_force_sync_tasks = Setting[bool](kinds.FLAG, False, "Run every call at once, where it is made.")
     trigger_task_modules = Setting[tuple[str, ...]](

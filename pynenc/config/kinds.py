@@ -229,6 +229,25 @@ def _key(value: Any) -> Any:
     raise ValueError("neither a text nor a function")
 
 
+_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def _size(value: Any) -> int:
+    """Take a number of bytes, or a text with a unit: 300MB, 1.5 GiB; units are powers of 1,024."""
+    if not isinstance(value, str):
+        found = _whole(value)
+    else:
+        text = value.strip().lower().replace("_", "")
+        digits = text.rstrip("bikmgt ")
+        unit = text[len(digits) :].strip().removesuffix("b").removesuffix("i")
+        if unit not in _UNITS:
+            raise ValueError("no such unit")
+        found = round(float(digits) * _UNITS[unit])
+    if not 0 < found < 2**63:
+        raise ValueError("out of range")
+    return found
+
+
 FLAG = Kind("true or false (also yes/no, on/off, 1/0)", _flag)
 TEXT = Kind("a text", _text)
 PATH = Kind("a path", _path)
@@ -241,6 +260,7 @@ QUEUES = Kind(
     lambda value: tuple(_queue_name(name) for name in _names(value)),
 )
 EXCEPTIONS = Kind("exception classes, or their full names as module.Class", _exceptions, deferred=True)
+SIZE = Kind("a size above zero: a number of bytes, or a text such as 300MB or 1.5GB", _size)
 KEY = Kind("a text, or a function of the arguments", _key)
 BATCH = Kind("a whole number (0 or 1: one by one)", lambda value: max(1, whole().convert(value)))
 SEVERAL = Kind("one or a list", lambda value: None if isinstance(value, (list, tuple)) and not value else value)

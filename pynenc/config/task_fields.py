@@ -45,6 +45,7 @@ OPTIONS: dict[str, Option] = {
     "retry_jitter": Option(Kind("'full' or 'none', or true or false", _jitter), True),
     "timeout": _LIMIT,
     "retry_on_timeout": _FLAG,
+    "cpu_limit": _LIMIT,
     "wait_timeout": _LIMIT,
     "queue": Option(kinds.QUEUE, "default"),
     "priority": Option(kinds.number(-100, 100), 0.0, _ORDER),

@@ -32,6 +32,8 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     """Of one attempt."""
     retry_on_timeout: bool = False
+    cpu_limit: float | None = None
+    """Processor time of one attempt; kept where bodies run in worker processes."""
     wait_timeout: float | None = None
     """Longest time that a body may wait for the results of others."""
     queue: str = "default"
@@ -85,7 +87,15 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
         return cls(**_checked(entries))
 
     def replace(self, **overrides: Any) -> TaskOptions:
-        """Return these options with some replaced, checked like all others."""
+        """Return these options with some replaced, checked like all others.
+
+        Raises:
+            InvalidTaskOptionsError: an option is unknown, ill-typed, or one that does not travel with a call.
+        """
+        if "retry_for" in overrides:
+            raise InvalidTaskOptionsError(
+                "retry_for=… of options(…) has no effect: runners go by the classes that the task was decorated with"
+            )
         entries = {name: Entry(value, "options(...)") for name, value in overrides.items()}
         return replace(self, **_checked(entries))
 
@@ -100,6 +110,7 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
             timeout_us=None if self.timeout is None else _us(self.timeout),
             retry_on_timeout=self.retry_on_timeout,
             wait_timeout_us=None if self.wait_timeout is None else _us(self.wait_timeout),
+            cpu_limit_us=None if self.cpu_limit is None else _us(self.cpu_limit),
         )
 
 

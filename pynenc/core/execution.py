@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pynenc.conf.config_pynenc import ArgumentPrintMode
 from pynenc.context import RunContext, current_run, decoding_app
-from pynenc.core.settling import failure, retry_or_failure, timeout_or_failure
-from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound, TaskTimeout
+from pynenc.core.settling import failure, limit_error, retry_or_failure, timeout_or_failure
+from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound
 from pynenc.io import Op, run
 from pynenc.logs.arguments import render_arguments
 from pynenc.logs.context import LogContext, log_context
@@ -20,6 +20,7 @@ from pynenc.model.policies import decode_policy
 from pynenc.model.records import Cancelled, Claim, Completion, Release, Success
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.run_link import RunLink
+from pynenc.ports.stopping import Seen, StopReason
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LIMITS = (StopReason.TIMEOUT, StopReason.CPU_TIME)
 _UNKNOWN_TASK_CLAIMS = 12
 _UNKNOWN_TASK_DELAY_US = 5_000_000
 
@@ -92,20 +94,27 @@ class TaskExecution(AttemptExecution):
                 )
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
-            if not link.cancel_requested and current is not None and current.cancelling():
+            if link.stopping is not StopReason.CANCEL and current is not None and current.cancelling():
                 raise
             return self._settle(task, claim, link, error)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes a completion
             return self._settle(task, claim, link, error)
 
-    def timed_out(self, claim: Claim, seen: str) -> Completion:
+    def stopped(self, claim: Claim, why: StopReason, seen: Seen) -> Completion:
         policy = decode_policy(claim.policy)
-        limit = timedelta(microseconds=policy.timeout_us or 0)
-        error = TaskTimeout(
-            f"attempt {claim.attempt} of {claim.task_id} exceeded its timeout of {limit.total_seconds():g} s: {seen}",
-            invocation_id=id_text(claim.invocation_id),
-        )
-        return timeout_or_failure(claim, policy, self._app.payloads.encode_error(error))
+        error = limit_error(claim, policy, why, seen)
+        sealed = self._app.payloads.encode_error(error)
+        if why is not StopReason.MEMORY:
+            return timeout_or_failure(claim, policy, sealed)
+        if isinstance(error, self._retry_for(claim)):
+            return retry_or_failure(claim, policy, sealed, 0)
+        return failure(claim, sealed, 0)
+
+    def _retry_for(self, claim: Claim) -> tuple[type[BaseException], ...]:
+        try:
+            return self._app.get_task(claim.task_id).retry_for
+        except TaskNotFound:
+            return ()
 
     def _arguments(self, task: Task[..., Any], claim: Claim) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
         token = decoding_app.set(self._app)
@@ -147,10 +156,11 @@ class TaskExecution(AttemptExecution):
             return _cancelled(claim, link, str(error) or "cancelled by its own body")
         if isinstance(error, RunnerStopped):
             return Release(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=str(error), worker=link.worker)
-        if link.cancel_requested and _is_cancellation(error):
+        if link.stopping is StopReason.CANCEL and _is_cancellation(error):
             return _cancelled(claim, link, "cancelled while running")
-        if isinstance(error, TaskTimeout):
-            return self.timed_out(claim, str(error) or "its body was interrupted")
+        if link.stopping in _LIMITS:
+            # Whatever it raised then: the interruption may have met code that turns it into another error, or loses it.
+            return self.stopped(claim, link.stopping, Seen(how="its body was interrupted", stack=_stack_of(error)))
         sealed = task.payloads.encode_error(error)
         policy = decode_policy(claim.policy)
         if isinstance(error, Retry) and error.after is not None:
@@ -174,6 +184,13 @@ class TaskExecution(AttemptExecution):
 
 def _cancelled(claim: Claim, link: RunLink, detail: str) -> Cancelled:
     return Cancelled(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail, worker=link.worker)
+
+
+def _stack_of(error: BaseException) -> str:
+    """Return where an interruption met the body: only the frames below this module are the body's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    shown = traceback.format_list([frame for frame in frames if frame.filename != __file__])
+    return "".join(shown).rstrip()
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pynenc.errors import LimitExceeded, TaskCpuTimeExceeded, TaskMemoryExceeded, TaskTimeout
+from pynenc.model.ids import id_text
 from pynenc.model.policies import RunPolicy, retry_delay_us
 from pynenc.model.records import Claim, Completion, Failure, Retry
 from pynenc.model.status import Reason
+from pynenc.ports.stopping import Seen, StopReason
 
 
 def failure(claim: Claim, error: bytes, worker: int) -> Failure:
@@ -38,6 +41,31 @@ def retry_or_failure(
         reason=reason,
         worker=worker,
     )
+
+
+def limit_error(claim: Claim, policy: RunPolicy, why: StopReason, seen: Seen) -> LimitExceeded:
+    """Return the error of an attempt that was stopped for exceeding a limit.
+
+    Its attributes `peak_memory_bytes`, `log_lines` and `stack` are what was seen; its note shows them.
+    """
+    kind, limit = {
+        StopReason.TIMEOUT: (TaskTimeout, f"exceeded its timeout of {(policy.timeout_us or 0) / 1e6:g} s"),
+        StopReason.CPU_TIME: (
+            TaskCpuTimeExceeded,
+            f"used more than its {(policy.cpu_limit_us or 0) / 1e6:g} s of processor time",
+        ),
+        StopReason.MEMORY: (TaskMemoryExceeded, "used more memory than its worker process may"),
+    }[why]
+    error = kind(
+        f"attempt {claim.attempt} of {claim.task_id} {limit}: {seen.summary}",
+        invocation_id=id_text(claim.invocation_id),
+    )
+    error.peak_memory_bytes = seen.memory_bytes
+    error.log_lines = seen.lines
+    error.stack = seen.stack
+    if seen.details:
+        error.add_note(seen.details)
+    return error
 
 
 def timeout_or_failure(claim: Claim, policy: RunPolicy, error: bytes) -> Completion:

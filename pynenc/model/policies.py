@@ -21,6 +21,7 @@ class RunPolicy(Struct, frozen=True, kw_only=True, array_like=True):
     timeout_us: int | None = None
     retry_on_timeout: bool = False
     wait_timeout_us: int | None = None
+    cpu_limit_us: int | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -43,6 +44,14 @@ def decode_policy(data: bytes) -> RunPolicy:
         return _decoder.decode(data) if data else _DEFAULT
     except msgspec.MsgspecError as error:
         raise ValueError(f"its stored policy cannot be read: {error}") from error
+
+
+def has_cpu_limit(data: bytes) -> bool:
+    """Whether a stored policy limits processor time; one that cannot be read does not."""
+    try:
+        return bool(data) and decode_policy(data).cpu_limit_us is not None
+    except ValueError:
+        return False
 
 
 def retry_delay_us(policy: RunPolicy, invocation_id: InvocationId, failures: int) -> int:

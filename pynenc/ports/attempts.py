@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pynenc.model.records import Claim, Completion
 from pynenc.ports.run_link import RunLink
+from pynenc.ports.stopping import Seen, StopReason
 
 
 class AttemptExecution(Protocol):
@@ -30,9 +31,10 @@ class AttemptExecution(Protocol):
         """
 
     @abstractmethod
-    def timed_out(self, claim: Claim, seen: str) -> Completion:
-        """Return what follows an attempt that exceeded its timeout: a `Retry` or a `Failure`.
+    def stopped(self, claim: Claim, why: StopReason, seen: Seen) -> Completion:
+        """Return what follows an attempt that exceeded a limit: a `Retry` or a `Failure` with an error of its own type.
 
         Args:
-            seen: what was seen of it (how it was stopped, where it stood), for people.
+            why: which limit; not `CANCEL`.
+            seen: for people, and as attributes of the error.
         """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from enum import Enum
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -12,15 +11,7 @@ from msgspec import Struct
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import Claim, Completion, Outcome, ProgressNote, Suspend
 from pynenc.ports.run_link import WaitReply
-
-
-class StopReason(Enum):
-    """Why a run has to stop before its body is done."""
-
-    CANCEL = "cancel"
-    """Somebody cancelled the invocation."""
-    TIMEOUT = "timeout"
-    """The attempt used up its time."""
+from pynenc.ports.stopping import StopReason as StopReason
 
 
 class Finished(Struct, frozen=True):
@@ -37,6 +28,8 @@ class Began(Struct, frozen=True):
     worker: int
     at_s: float
     """When it began, by the clock of the control loop."""
+    thread: int = 0
+    """The kernel's number of the thread it runs in, where somebody has to know."""
 
 
 class WaitWanted(Struct, frozen=True):
@@ -143,7 +136,7 @@ class Executor(Protocol):
     def stop(self, invocation_id: InvocationId, epoch: Epoch, why: StopReason, grace_s: float) -> None:
         """Make a run end: ask its body first and, where that is possible, end it by force after `grace_s`.
 
-        It ends with a `Finished` that suits the reason: `Cancelled`, or what `AttemptExecution.timed_out`
+        It ends with a `Finished` that suits the reason: `Cancelled`, or what `AttemptExecution.stopped`
         says; or with whatever its body did just before. A waiting run is told as well and unwinds.
         """
 

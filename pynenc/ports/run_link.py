@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pynenc.model.ids import InvocationId
 from pynenc.model.waits import WaitReply as WaitReply
+from pynenc.ports.stopping import StopReason
 
 
 class RunLink(Protocol):
@@ -34,5 +35,5 @@ class RunLink(Protocol):
 
     @property
     @abstractmethod
-    def cancel_requested(self) -> bool:
-        """Whether somebody asked this run to stop."""
+    def stopping(self) -> StopReason | None:
+        """Return why this run was asked to stop; None: it was not."""

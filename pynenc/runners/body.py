@@ -14,9 +14,10 @@ from pynenc.errors import RunnerStopped
 from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.records import Cancelled, Claim, Completion, Crash, ProgressNote, Release, Suspend
 from pynenc.ports.attempts import AttemptExecution
-from pynenc.ports.executor import Noted, Observation, StopReason
+from pynenc.ports.executor import Noted, Observation
 from pynenc.ports.run_link import RunLink, WaitReply
-from pynenc.runners.interruption import CancelRequested, Interruptible, Superseded, TimeIsUp
+from pynenc.ports.stopping import Seen, StopReason
+from pynenc.runners.interruption import CancelRequested, CpuTimeIsUp, Interruptible, Superseded, TimeIsUp
 from pynenc.runners.mailbox import Outbox
 from pynenc.runners.outcome_waits import OutcomeWaits, SlotLender
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 _INTERRUPTIONS: dict[StopReason | None, type[BaseException]] = {
     StopReason.CANCEL: CancelRequested,
     StopReason.TIMEOUT: TimeIsUp,
+    StopReason.CPU_TIME: CpuTimeIsUp,
     None: Superseded,
 }
 
@@ -88,8 +90,8 @@ class Body(RunLink):
         self._waits: OutcomeWaits | None = None
 
     @property
-    def cancel_requested(self) -> bool:
-        return self._stop is StopReason.CANCEL
+    def stopping(self) -> StopReason | None:
+        return self._stop
 
     def report(self, body: bytes) -> None:
         claim = self.claim
@@ -176,8 +178,8 @@ class Body(RunLink):
     def _interrupted(self, error: BaseException) -> Completion:
         """Return what follows when `error` left the execution itself: an interruption, or a defect."""
         invocation_id, epoch = self.claim.invocation_id, self.claim.epoch
-        if self._stop is StopReason.TIMEOUT:
-            return self._host.execution.timed_out(self.claim, "it was interrupted")
+        if self._stop in (StopReason.TIMEOUT, StopReason.CPU_TIME):
+            return self._host.execution.stopped(self.claim, self._stop, Seen(how="it was interrupted"))
         if self._stop is StopReason.CANCEL:
             return Cancelled(invocation_id=invocation_id, epoch=epoch, detail=str(CancelRequested()))
         if isinstance(error, RunnerStopped):

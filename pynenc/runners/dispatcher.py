@@ -69,22 +69,28 @@ class Dispatcher:
         """Take the length of a body into account."""
         self._mean_s += _SMOOTHING * (ran_us / 1e6 - self._mean_s)
 
-    def share_out(self, workers: Iterable[WorkerProcess]) -> Shares:
-        """Take claims from the backlog for the workers that have room: those that have least first, all alike."""
+    def share_out(self, workers: Iterable[WorkerProcess], most_of: Callable[[WorkerProcess], int | None]) -> Shares:
+        """Take claims from the backlog for the workers that have room: those that have least first, all alike.
+
+        Args:
+            most_of: how many more a worker may have; None: any number.
+        """
         if not self._backlog:
             return []
         now_s = self._clock()
-        ready = sorted((worker for worker in workers if worker.ready), key=lambda each: each.busy)
+        ready = sorted((each for each in workers if each.ready and not each.retiring), key=lambda each: each.busy)
         share = max(1, -(-len(self._backlog) // max(1, len(ready))))
         shares: Shares = []
         for worker in ready:
             take = min(self._room(worker, now_s), share, len(self._backlog))
+            most = most_of(worker)
+            take = take if most is None else min(take, most)
             if take > 0:
                 shares.append((worker, [self._backlog.popleft() for _ in range(take)]))
         return shares
 
     def _room(self, worker: WorkerProcess, now_s: float) -> int:
-        if worker.draining:
+        if worker.draining or worker.retiring:
             return 0
         most = _MOST_AHEAD if self._mean_s < _SHORT_S else 1
         running = worker.running()

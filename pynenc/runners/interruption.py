@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from pynenc.errors import Cancel, RunnerStopped, TaskTimeout
+from pynenc.errors import Cancel, RunnerStopped, TaskCpuTimeExceeded, TaskTimeout
 
 
 class CancelRequested(Cancel):
@@ -20,6 +20,13 @@ class CancelRequested(Cancel):
 
 class TimeIsUp(TaskTimeout):
     """Raised inside a body that used up its time."""
+
+    def __str__(self) -> str:
+        return "its body was interrupted"
+
+
+class CpuTimeIsUp(TaskCpuTimeExceeded):
+    """Raised inside a body that used up its processor time."""
 
     def __str__(self) -> str:
         return "its body was interrupted"

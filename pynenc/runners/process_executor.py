@@ -36,9 +36,11 @@ from pynenc.ports.executor import (
 )
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.dispatcher import Dispatcher
+from pynenc.runners.limit_keeper import LimitKeeper, force
 from pynenc.runners.store_calls import StoreCalls
 from pynenc.runners.worker_endings import endings_of
 from pynenc.runners.worker_fleet import WorkerFleet
+from pynenc.runners.worker_limits import WorkerLimits
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
 from pynenc.wire.frames import (
     PROTOCOL,
@@ -58,6 +60,8 @@ from pynenc.wire.frames import (
 logger = logging.getLogger(__name__)
 
 _TERM_TO_KILL_S = 1.0
+_LIMIT_GRACE_S = 1.0
+"""For a body to stop by itself that used up its processor time."""
 
 
 class ProcessExecutor(Executor):
@@ -69,6 +73,7 @@ class ProcessExecutor(Executor):
         reference: how workers get the app.
         slots: number of worker processes.
         runner_name: for people.
+        limits: of each worker process.
         clock: the clock of the control loop.
     """
 
@@ -80,6 +85,7 @@ class ProcessExecutor(Executor):
         *,
         slots: int,
         runner_name: str,
+        limits: WorkerLimits = WorkerLimits(),  # noqa: B008 - a frozen value
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.slots = slots
@@ -89,6 +95,7 @@ class ProcessExecutor(Executor):
         welcome = Welcome(PROTOCOL, runner_name, msgspec.msgpack.encode(reference))
         self._fleet = WorkerFleet(welcome, size=slots, clock=clock)
         self._dispatcher = Dispatcher(clock)
+        self._keeper = LimitKeeper(limits, clock, self._stop_over_limit)
         self._owners: dict[Key, WorkerProcess] = {}
         self._recalled: set[Key] = set()
         """What is to go back to the store instead of to another worker."""
@@ -111,7 +118,10 @@ class ProcessExecutor(Executor):
         self._calls.perform()
         for worker in self._dispatcher.blocked(self._fleet):
             self._take_back(worker)
+        self._keeper.look(self._fleet)
+        self._retire_for_age()
         self._escalate()
+        self._fleet.dismiss()
         self._fleet.replace()
         self._dispatch()
         events, self._events = self._events, []
@@ -120,8 +130,8 @@ class ProcessExecutor(Executor):
     def due_at_s(self) -> float | None:
         moments = [run.kill_at_s for worker in self._fleet for run in worker.runs.values() if run.kill_at_s]
         moments += [at_s for worker in self._fleet if (at_s := self._dispatcher.blocked_at_s(worker)) is not None]
-        if self._fleet.restart_at_s is not None:
-            moments.append(self._fleet.restart_at_s)
+        others = (self._fleet.restart_at_s, self._keeper.due_at_s, self._keeper.aging_at_s(self._fleet))
+        moments += [at_s for at_s in others if at_s is not None]
         if self._events:
             moments.append(self._clock())
         return min(moments, default=None)
@@ -168,6 +178,9 @@ class ProcessExecutor(Executor):
                 run.kill_at_s = self._clock() + grace_s
         self._fleet.send(worker, FrameType.CANCEL, Cancel(invocation_id, epoch, why.value, int(grace_s * 1000)))
 
+    def _stop_over_limit(self, run: SentRun, why: StopReason) -> None:
+        self.stop(*run.key, why, _LIMIT_GRACE_S)
+
     def abandon(self, runs: Iterable[Key]) -> None:
         gone = set(runs)
         self._dispatcher.drop(gone)
@@ -207,7 +220,7 @@ class ProcessExecutor(Executor):
         return worker, worker.runs.get((invocation_id, epoch)) if worker is not None else None
 
     def _dispatch(self) -> None:
-        for worker, runs in self._dispatcher.share_out(self._fleet):
+        for worker, runs in self._dispatcher.share_out(self._fleet, self._keeper.room):
             for run in runs:
                 worker.runs[run.key] = run
                 self._owners[run.key] = worker
@@ -263,9 +276,7 @@ class ProcessExecutor(Executor):
             for run in worker.runs.values():
                 if run.kill_at_s is None or now_s < run.kill_at_s:
                     continue
-                worker.signal(signal.SIGKILL if run.terminated else signal.SIGTERM)
-                run.terminated = True
-                run.kill_at_s = now_s + _TERM_TO_KILL_S
+                force(worker, run, now_s, pause_s=_TERM_TO_KILL_S)
 
     def _note_begin(self, worker: WorkerProcess) -> None:
         run = worker.next_to_begin()
@@ -273,15 +284,17 @@ class ProcessExecutor(Executor):
             run.began_s = self._clock()
             if run.stopping is not None:
                 run.kill_at_s = run.began_s + _TERM_TO_KILL_S
+            self._keeper.began(run)
             self._events.append(Began(*run.key, worker.pid, run.began_s))
 
     # --- from workers ---
 
     def _died(self, worker: WorkerProcess) -> None:
         """Take account of a worker that is gone."""
-        how = self._fleet.remove(worker)
-        logger.warning("worker %d is gone (%s) with %d claims", worker.pid, how, len(worker.runs))
-        endings = endings_of(worker, how, self._recalled, self._execution)
+        seen = self._fleet.remove(worker)
+        if not worker.dismissed:
+            logger.warning("worker %d is gone (%s) with %d claims", worker.pid, seen.summary, len(worker.runs))
+        endings = endings_of(worker, seen, self._recalled, self._execution)
         for key in worker.runs:
             self._owners.pop(key, None)
             self._recalled.discard(key)
@@ -294,7 +307,14 @@ class ProcessExecutor(Executor):
             case FrameType.DONE:
                 for completion in body.completions:
                     self._done(worker, completion)
+                worker.tasks += len(body.completions)
+                self._retire_if_due(worker)
                 self._note_begin(worker)
+            case FrameType.STARTED:
+                for invocation_id, epoch, thread in body.runs:
+                    run = worker.runs.get((invocation_id, epoch))
+                    if run is not None:
+                        self._keeper.cpu_began(worker, run, thread)
             case FrameType.SUSPEND:
                 self._waits(worker, body)
             case FrameType.CALL:
@@ -316,6 +336,21 @@ class ProcessExecutor(Executor):
                 worker.farewell = body.reason
             case _:
                 pass
+
+    def _retire_if_due(self, worker: WorkerProcess) -> None:
+        why = None if worker.retiring else self._keeper.reason_to_retire(worker)
+        if why is not None:
+            self._retire(worker, why)
+
+    def _retire_for_age(self) -> None:
+        worker = self._keeper.aged(self._fleet)
+        if worker is not None:
+            self._retire(worker, "it is as old as it may become")
+
+    def _retire(self, worker: WorkerProcess, why: str) -> None:
+        self._fleet.retire(worker, why)
+        if any(not run.began for run in worker.runs.values()):
+            self._take_back(worker)
 
     def _done(self, worker: WorkerProcess, completion: Completion) -> None:
         if (
@@ -366,6 +401,7 @@ class ProcessExecutor(Executor):
                 worker=worker.pid,
             )
             self._events.append(WaitWanted(wish))
+        self._retire_if_due(worker)
         self._note_begin(worker)
 
     def _reply(self, worker: WorkerProcess, seq: int, reply: Reply) -> None:

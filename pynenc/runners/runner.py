@@ -21,6 +21,7 @@ from pynenc.ports.executor import Executor
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.control_loop import ControlLoop
 from pynenc.runners.loop_config import LoopConfig
+from pynenc.runners.worker_limits import WorkerLimits
 
 if TYPE_CHECKING:
     from pynenc.config.app_config import AppConfig
@@ -195,7 +196,21 @@ class ProcessRunner(Runner):
         from pynenc.runners.process_executor import ProcessExecutor
 
         return ProcessExecutor(
-            self.app.execution, self.app.control, self.app.reference(), slots=self._slots(), runner_name=name
+            self.app.execution,
+            self.app.control,
+            self.app.reference(),
+            slots=self._slots(),
+            runner_name=name,
+            limits=self._limits(),
+        )
+
+    def _limits(self) -> WorkerLimits:
+        conf = self.app.conf
+        return WorkerLimits(
+            max_tasks=conf.worker_max_tasks,
+            max_age_s=conf.worker_max_age,
+            memory_bytes=conf.worker_memory_limit,
+            hard_memory_bytes=conf.worker_hard_memory_limit,
         )
 
     def _slots(self) -> int:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from pynenc.model.ids import Epoch, InvocationId
+from pynenc.model.policies import has_cpu_limit
 from pynenc.model.records import Cancelled, Claim, Completion, Suspend
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
@@ -195,6 +196,10 @@ class ThreadExecutor(Executor, BodyHost):
         kind = CoroutineBody if self.execution.is_async(claim) else ThreadBody
         body = kind(claim, self, self._number())
         self.goes_on(claim)
+        if self._now_running is not None and has_cpu_limit(claim.policy):
+            # In a worker process: the runner looks at what this thread uses.
+            thread = threading.get_native_id()
+            self.outbox.put(Began(claim.invocation_id, claim.epoch, body.worker, body.began_s, thread))
         with self._lock:
             self._bodies[claim.invocation_id] = self._unannounced[claim.invocation_id] = body
         completion, held = body.run()

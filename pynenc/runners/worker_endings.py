@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Set
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pynenc.model.records import Cancelled, Completion, Crash
 from pynenc.ports.attempts import AttemptExecution
-from pynenc.ports.executor import ExecutorEvent, Finished, Lost, Returned, StopReason
+from pynenc.ports.executor import ExecutorEvent, Finished, Lost, Returned
+from pynenc.ports.stopping import Seen, StopReason
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
+
+_LONGEST_DETAIL = 4_000
 
 
 class Endings(Struct, frozen=True):
@@ -25,12 +29,12 @@ class Endings(Struct, frozen=True):
     """To be run by another worker of this runner, in this order."""
 
 
-def endings_of(worker: WorkerProcess, how: str, recalled: Set[Key], execution: AttemptExecution) -> Endings:
+def endings_of(worker: WorkerProcess, seen: Seen, recalled: Set[Key], execution: AttemptExecution) -> Endings:
     """Return what becomes of each claim of a dead worker.
 
     Args:
         worker: it has ended.
-        how: how it ended, for people.
+        seen: how it ended, and what it left behind.
         recalled: claims that were to go back to the store if they had not begun.
         execution: says what follows an attempt that ran out of time.
     """
@@ -41,11 +45,11 @@ def endings_of(worker: WorkerProcess, how: str, recalled: Set[Key], execution: A
         if run.key in recalled:
             events.append(Returned(*run.key, "not started when its worker died"))
         elif run.key == culprit or run.watching or run.terminated:
-            events.append(Finished(_end_of(run, worker, how, execution)))
+            events.append(Finished(_end_of(run, worker, seen, execution)))
         elif run.parked:
-            events.append(Lost(*run.key, f"its worker is gone ({how})"))
+            events.append(Lost(*run.key, f"its worker is gone ({seen.how})"))
         elif run.resumed:
-            events.append(Returned(*run.key, f"its worker is gone ({how})"))
+            events.append(Returned(*run.key, f"its worker is gone ({seen.how})"))
         else:
             again.append(run)
     return Endings(events, again)
@@ -59,12 +63,15 @@ def _culprit(worker: WorkerProcess) -> Key | None:
     return None if noted is None else noted.key
 
 
-def _end_of(run: SentRun, worker: WorkerProcess, how: str, execution: AttemptExecution) -> Completion:
+def _end_of(run: SentRun, worker: WorkerProcess, seen: Seen, execution: AttemptExecution) -> Completion:
     """Return how the body that ran in a dead worker ended."""
     claim = run.claim
-    if run.stopping == StopReason.TIMEOUT.value:
-        return execution.timed_out(claim, f"it did not stop when asked; its worker was ended ({how})")
-    if run.stopping == StopReason.CANCEL.value:
+    why = None if run.stopping is None else StopReason(run.stopping)
+    if why is StopReason.CANCEL:
         detail = "cancelled while running; its worker was ended"
         return Cancelled(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail, worker=worker.pid)
-    return Crash(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=how, worker=worker.pid)
+    if why is not None:
+        asked = "" if why is StopReason.MEMORY else "it did not stop when asked; "
+        return execution.stopped(claim, why, replace(seen, how=f"{asked}its worker was ended ({seen.how})"))
+    detail = seen.report[:_LONGEST_DETAIL]
+    return Crash(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail, worker=worker.pid)

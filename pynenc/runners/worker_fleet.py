@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from pynenc.ports.stopping import Seen
 from pynenc.runners.worker_process import WorkerProcess
 from pynenc.wire.frames import Bye, Frame, FrameType, Welcome
 
@@ -90,20 +91,36 @@ class WorkerFleet:
 
     def start(self) -> None:
         """Bring all workers up."""
-        while len(self._workers) < self._size:
+        while sum(not worker.retiring for worker in self._workers) < self._size:
             self._add()
 
     def came_up(self, worker: WorkerProcess) -> None:
         """Note that a worker has loaded the app."""
         worker.ready = True
+        worker.ready_at_s = self._clock()
         self._restart_pause_s = 0.0
 
-    def remove(self, worker: WorkerProcess) -> str:
-        """Take account of a worker that is gone, plan its replacement, and return how it ended."""
+    def retire(self, worker: WorkerProcess, why: str) -> None:
+        """Give a worker no more to do, and start another one in its place; it ends when `dismiss` finds it idle."""
+        logger.info("worker %d is replaced: %s", worker.pid, why)
+        worker.retiring = why
+        if self._restart_at_s is None and not self._closed:
+            self.start()
+
+    def dismiss(self) -> None:
+        """Ask retiring workers to end in which nothing is left."""
+        for worker in self._workers:
+            if worker.retiring and not worker.runs and not worker.dismissed:
+                worker.dismissed = True
+                self.send(worker, FrameType.BYE, Bye(worker.retiring))
+
+    def remove(self, worker: WorkerProcess) -> Seen:
+        """Take account of a worker that is gone, plan its replacement, and return what was seen of it."""
         self._forget(worker)
-        how = worker.end(_DYING_S)
-        self._plan_replacement(worker, self._clock())
-        return f"{how}: {worker.farewell}" if worker.farewell else how
+        seen = worker.end(_DYING_S)
+        if not worker.retiring:
+            self._plan_replacement(worker, self._clock())
+        return seen
 
     def replace(self) -> None:
         """Start what is missing, if it is time."""

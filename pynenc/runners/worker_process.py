@@ -7,6 +7,8 @@ neither ended nor parked is the one that runs.
 from __future__ import annotations
 
 import os
+import resource
+import select
 import signal
 import socket
 import subprocess
@@ -18,12 +20,24 @@ import msgspec
 from pynenc.errors import ProtocolError
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import Claim
+from pynenc.ports.stopping import Seen
+from pynenc.runners.black_box import BlackBox
 from pynenc.runners.now_running import NowRunning, new_page
+from pynenc.runners.vitals import out_of_memory_kills
 from pynenc.wire.frames import Frame, FrameDecoder, FrameType, encode_frame
 
 _READ_BYTES = 1 << 20
 
 Key = tuple[InvocationId, Epoch]
+
+
+class CpuAllowance(msgspec.Struct, frozen=True):
+    """How long the thread of a body may go on computing."""
+
+    thread: int
+    """As `threading.get_native_id` says."""
+    until_s: float
+    """By the processor time of that thread."""
 
 
 class SentRun:
@@ -32,10 +46,12 @@ class SentRun:
     __slots__ = (
         "began_s",
         "claim",
+        "cpu",
         "kill_at_s",
         "parked",
         "resumed",
         "since_s",
+        "stacks_asked",
         "stopping",
         "terminated",
         "watching",
@@ -53,7 +69,9 @@ class SentRun:
         """It has waited before: the store knows that it began."""
         self.stopping: str | None = None
         self.kill_at_s: float | None = None
+        self.stacks_asked = False
         self.terminated = False
+        self.cpu: CpuAllowance | None = None
 
     @property
     def key(self) -> Key:
@@ -74,10 +92,11 @@ class WorkerProcess:
         self._decoder = FrameDecoder()
         self._unsent: deque[memoryview] = deque()
         page = new_page()
+        self._black_box = BlackBox()
         try:
             self._now_running = NowRunning(page)
             with theirs:
-                self._process = _start(theirs.fileno(), page)
+                self._process = _start(theirs.fileno(), page, self._black_box)
         finally:
             os.close(page)
         self._last_running: Key | None = None
@@ -90,6 +109,16 @@ class WorkerProcess:
         self.given_back = 0
         """How many claims it gave back so far."""
         self.ready = False
+        self.ready_at_s = 0.0
+        self.tasks = 0
+        """How many bodies ended in it."""
+        self.retiring = ""
+        """Why it gets no more bodies and ends when nothing is left in it."""
+        self.dismissed = False
+        """It was asked to end."""
+        self._peak_bytes = 0
+        self._killed = False
+        self._out_of_memory_before = out_of_memory_kills()
         self.farewell = ""
         self.runs: dict[Key, SentRun] = {}
         """What it has, in the order sent; resumed ones move to the end when they go on."""
@@ -174,31 +203,75 @@ class WorkerProcess:
 
     # --- the process ---
 
+    def note_memory(self, used_bytes: int) -> None:
+        """Remember the most that it was seen to use."""
+        self._peak_bytes = max(self._peak_bytes, used_bytes)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; none if it has ended."""
-        if self._process.poll() is None:
-            self._process.send_signal(number)
+        self._killed = self._killed or number is signal.SIGKILL
+        try:
+            if self._exit_fd is not None:
+                signal.pidfd_send_signal(self._exit_fd, number)
+            elif self._process.poll() is None:
+                self._process.send_signal(number)
+        except ProcessLookupError:
+            pass
 
-    def end(self, timeout_s: float = 5.0) -> str:
-        """Close the socket, make sure the process is gone, and return how it ended."""
+    def end(self, timeout_s: float = 5.0) -> Seen:
+        """Close the socket, make sure the process is gone, and return what was seen of it."""
         self._socket.close()
-        if self._exit_fd is not None:
-            os.close(self._exit_fd)
-            self._exit_fd = None
         self._last_running = self._now_running.get()
         self._now_running.close()
-        try:
-            code = self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        how = self._how(self._wait(timeout_s))
+        if self.farewell:
+            how = f"{how}: {self.farewell}"
+        seen = Seen(
+            how=how,
+            memory_bytes=self._peak_bytes,
+            lines=self._black_box.last_lines(),
+            stack=self._black_box.stacks(),
+        )
+        self._black_box.close()
+        return seen
+
+    def _how(self, code: int) -> str:
+        if code == -signal.SIGKILL and not self._killed and out_of_memory_kills() > self._out_of_memory_before:
+            return "signal SIGKILL, from the kernel: out of memory"
         return _how(code)
 
+    def _wait(self, timeout_s: float) -> int:
+        """Wait until it has ended, by force when the time is over; return its exit code."""
+        if self._exit_fd is None:
+            try:
+                return self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                return self._process.wait()
+        ended = select.poll()
+        ended.register(self._exit_fd, select.POLLIN)
+        if not ended.poll(timeout_s * 1e3):
+            self.signal(signal.SIGKILL)
+        _, status, usage = os.wait4(self.pid, 0)
+        os.close(self._exit_fd)
+        self._exit_fd = None
+        # Popen was not asked, so that the kernel tells us what the process used.
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        peak_bytes = usage.ru_maxrss * 1024
+        # A new process begins with the peak of the one that started it.
+        if peak_bytes > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024:
+            self.note_memory(peak_bytes)
+        return self._process.returncode
 
-def _start(connection: int, page: int) -> subprocess.Popen[bytes]:
+
+def _start(connection: int, page: int, black_box: BlackBox) -> subprocess.Popen[bytes]:
+    lines, stacks = black_box.descriptors
     return subprocess.Popen(
-        [sys.executable, "-m", "pynenc.worker", "--fd", str(connection), "--page", str(page)],
-        pass_fds=[connection, page],
+        [
+            *(sys.executable, "-m", "pynenc.worker", "--fd", str(connection), "--page", str(page)),
+            *("--lines", str(lines), "--stacks", str(stacks)),
+        ],
+        pass_fds=[connection, page, lines, stacks],
         stdin=subprocess.DEVNULL,
         # Signals of the terminal are the runner's business.
         start_new_session=True,

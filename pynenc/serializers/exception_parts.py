@@ -45,7 +45,11 @@ def rebuild(cls: type[BaseException], args: Sequence[Any], state: Mapping[str, A
     built_in: Any = next(base for base in cls.__mro__ if base.__module__ == "builtins")
     if built_in in _UNICODE:
         _check_unicode_error(_UNICODE[built_in], args)
-    error: BaseException = built_in.__new__(cls, *args)
+    try:
+        error: BaseException = built_in.__new__(cls, *args)
+    except TypeError:
+        # A class of ours or of users in front of one like MemoryError: laid out like any exception, and made like it.
+        error = Exception.__new__(cls, *args)
     try:
         built_in.__init__(error, *args)
     except (TypeError, ValueError):

@@ -32,6 +32,7 @@ from pynenc.model.records import (
 )
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.run_link import RunLink, WaitReply
+from pynenc.ports.stopping import StopReason
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -214,5 +215,5 @@ class _Body(RunLink):
         self._notes.append(ProgressNote(self._claim.invocation_id, self._claim.epoch, body))
 
     @property
-    def cancel_requested(self) -> bool:
-        return False
+    def stopping(self) -> StopReason | None:
+        return None

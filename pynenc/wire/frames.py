@@ -57,9 +57,9 @@ class Run(Struct, frozen=True, array_like=True):
 
 
 class StartedFrame(Struct, frozen=True, array_like=True):
-    """Worker to runner: these bodies began."""
+    """Worker to runner: these bodies began, each in the thread that the kernel knows by that number."""
 
-    slots: tuple[tuple[InvocationId, Epoch], ...]
+    runs: tuple[tuple[InvocationId, Epoch, int], ...]
 
 
 class Done(Struct, frozen=True, array_like=True):

@@ -67,6 +67,10 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "lease_seconds": ("30", 30.0),
     "prefetch": ("off", False),
     "max_crashes": ("0", 0),
+    "worker_max_tasks": ("1000", 1_000),
+    "worker_max_age": ("3600", 3_600.0),
+    "worker_memory_limit": ("300MB", 300 * 2**20),
+    "worker_hard_memory_limit": ("1GiB", 2**30),
 }
 CHANGED_TEXT = {bool: ("no", False), int: ("3", 3), float: ("3.5", 3.5), str: ("x", "x")}
 RETIRED = {

@@ -254,3 +254,8 @@ def test_the_policy_carries_durations_in_microseconds() -> None:
 
 def test_default_options_have_the_default_policy() -> None:
     assert TaskOptions().policy() == RunPolicy()
+
+
+def test_what_does_not_travel_with_a_call_is_refused_there() -> None:
+    with pytest.raises(InvalidTaskOptionsError, match="decorated with"):
+        TaskOptions().replace(retry_for=(ValueError,))

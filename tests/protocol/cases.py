@@ -219,7 +219,7 @@ FRAMES: dict[str, tuple[FrameType, Any]] = {
     "WELCOME": (FrameType.WELCOME, frames.Welcome((1, 0), "runner", b"app", {"k": 1})),
     "CREDIT": (FrameType.CREDIT, frames.Credit(4)),
     "RUN": (FrameType.RUN, frames.Run((CLAIM,))),
-    "STARTED": (FrameType.STARTED, frames.StartedFrame(SLOTS)),
+    "STARTED": (FrameType.STARTED, frames.StartedFrame(((ID, EPOCH, 4_711),))),
     "DONE": (
         FrameType.DONE,
         frames.Done(

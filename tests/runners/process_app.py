@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 from pynenc import Pynenc
+from pynenc.errors import TaskMemoryExceeded
 
 app = Pynenc(app_id="processes")
 
@@ -89,3 +93,67 @@ def open_descriptors_of_a_program() -> list[str]:
 def sleep_in_c(seconds: float) -> str:
     time.sleep(seconds)
     return "done"
+
+
+@app.task(cpu_limit=0.2)
+def compute_for_ever() -> None:
+    number = 1
+    while True:
+        number = number * 3 % 1_000_003
+
+
+@app.task(cpu_limit=0.2)
+def compute_in_c() -> int:
+    """Hold the interpreter in one call that no exception reaches."""
+    return len(str(7**3_000_000))
+
+
+@app.task(cpu_limit=5)
+def sleep_within_cpu_limit(seconds: float) -> str:
+    time.sleep(seconds)
+    return "done"
+
+
+@app.task
+def grow(mebibytes: int) -> None:
+    """Take memory and keep it for ever."""
+    logging.getLogger("hog").warning("about to take %d MiB", mebibytes)
+    hog = []
+    for _ in range(mebibytes):
+        hog.append(b"x" * 2**20)
+        time.sleep(0.001)
+    threading.Event().wait()
+
+
+@app.task(max_retries=1, retry_for=(TaskMemoryExceeded,))
+def grow_again(mebibytes: int) -> None:
+    grow.func(mebibytes)
+
+
+KEPT: list[bytes] = []
+
+
+@app.task
+def leak(mebibytes: int) -> int:
+    """Take memory that nothing gives back; return the process that did."""
+    KEPT.append(b"x" * mebibytes * 2**20)
+    return os.getpid()
+
+
+@app.task
+def die_in_c() -> None:
+    logging.getLogger("victim").warning("these were my last words")
+    ctypes.string_at(0)
+
+
+@app.task(timeout=0.2)
+def hang_in_c(seconds: float) -> None:
+    logging.getLogger("victim").warning("going to hang")
+    time.sleep(seconds)
+
+
+@app.task(timeout=0.2)
+def loop_for_ever() -> None:
+    number = 1
+    while True:
+        number = number * 3 % 1_000_003

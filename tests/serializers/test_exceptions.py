@@ -49,6 +49,7 @@ def _unicode_error() -> Exception:
         KeyError("missing"),
         FileNotFoundError(2, "No such file", "/tmp/x"),
         OSError("just words"),
+        errors.TaskMemoryExceeded("too much", invocation_id="x"),
         ModuleNotFoundError("no x", name="x", path="/x.py"),
         AttributeError("no y", name="y"),
         StopIteration(5),
