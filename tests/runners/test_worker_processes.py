@@ -90,7 +90,8 @@ def test_only_the_body_that_ended_its_worker_counts_a_crash(app: Pynenc, tmp_pat
         assert sum(before.results) + sum(after.results) == 2 * sum(range(30))
         assert culprit.get(timeout=WAIT_S) == "second run"
 
-    assert reasons(app, culprit) == [Reason.WORKER_CRASHED]
+    # What waits for a new worker for a second goes back to the store, uncounted.
+    assert [reason for reason in reasons(app, culprit) if reason is not Reason.RELEASED] == [Reason.WORKER_CRASHED]
     innocent = [*before.invocations, *after.invocations]
     assert [one for one in innocent if Reason.WORKER_CRASHED in reasons(app, one)] == []
 
