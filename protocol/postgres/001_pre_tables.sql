@@ -174,8 +174,9 @@ CREATE TABLE {schema}.dedupe (
     id  bytea NOT NULL
 );
 
---   bell  `channel/number`: what to NOTIFY, and with what
---   low   up to `low_until`, claims begin at this rank: what is before it is mostly dead rows of the index
+--   bell        `channel/number`: what to NOTIFY, and with what; without a slash nobody listens
+--   expires_at  the only indexed column that changes, so every other change stays within its page (HOT)
+--   low         up to `low_until`, claims begin at this rank: what is before it is mostly dead rows of the index
 CREATE TABLE {schema}.session (
     number      bigint PRIMARY KEY,
     info        bytea NOT NULL,
@@ -186,13 +187,27 @@ CREATE TABLE {schema}.session (
     opened_at   bigint NOT NULL,
     expires_at  bigint NOT NULL,
     ended_at    bigint,
-    is_idle     boolean NOT NULL DEFAULT false,
-    idle_queues text[] NOT NULL DEFAULT '{}',
     low         bigint NOT NULL DEFAULT 0,
     low_until   bigint NOT NULL DEFAULT 0
-) WITH (fillfactor = 50);
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0
+);
 CREATE INDEX session_live ON {schema}.session (expires_at) WHERE ended_at IS NULL;
-CREATE INDEX session_idle ON {schema}.session (number) WHERE is_idle;
+
+-- Sessions that sleep until they are rung. Unlogged: it changes with every nap, and a crash of the server, which empties
+-- it, also breaks the connections that sleepers listen on; so each of them looks for work and registers anew.
+CREATE UNLOGGED TABLE {schema}.sleeper (
+    number bigint PRIMARY KEY,
+    bell   text NOT NULL,
+    queues text[] NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0
+);
 
 CREATE TABLE {schema}.data (
     key        bytea PRIMARY KEY,

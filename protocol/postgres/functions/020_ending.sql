@@ -18,21 +18,21 @@ BEGIN
 END
 $$;
 
--- Tell the watchers of these final invocations.
-CREATE FUNCTION {api}.tell_watchers(p_ids bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+-- Tell the watchers of a final invocation.
+CREATE FUNCTION {api}.tell_watchers(p_id bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_session bigint;
 BEGIN
     FOR v_session IN
         WITH told AS (
-            DELETE FROM {schema}.watch WHERE id = ANY (p_ids) RETURNING id, session
+            DELETE FROM {schema}.watch WHERE id = p_id RETURNING session
         ), sent AS (
             INSERT INTO {schema}.inbox (session, id, status, payload, reason, attempt, crashes, epoch, completed_by,
                 worker, registered_at, claimed_at, started_at, ended_at, expires_at)
             SELECT t.session, o.id, o.status, o.payload, o.reason, o.attempt, o.crashes, o.epoch, o.session,
                 o.worker, o.registered_at, o.claimed_at, o.started_at, o.ended_at, o.expires_at
-            FROM told t JOIN {schema}.outcome o ON o.id = t.id
-            ORDER BY t.session, array_position(p_ids, o.id)
+            FROM told t CROSS JOIN {schema}.outcome o WHERE o.id = p_id
+            ORDER BY t.session
             RETURNING session
         )
         SELECT DISTINCT session FROM sent
@@ -67,7 +67,7 @@ BEGIN
     IF r.key IS NOT NULL THEN
         PERFORM {api}.free_keys(ARRAY[p_id]);
     END IF;
-    PERFORM {api}.tell_watchers(ARRAY[p_id]);
+    PERFORM {api}.tell_watchers(p_id);
 END
 $$;
 
@@ -232,7 +232,8 @@ BEGIN
             PERFORM {api}.crash(p_now, v_id, 6, 'runner lost');
         END IF;
     END LOOP;
-    UPDATE {schema}.session SET ended_at = p_now, is_idle = false WHERE number = p_session;
+    UPDATE {schema}.session SET ended_at = p_now WHERE number = p_session;
+    DELETE FROM {schema}.sleeper WHERE number = p_session;
     DELETE FROM {schema}.watch WHERE session = p_session;
     DELETE FROM {schema}.inbox WHERE session = p_session;
 END

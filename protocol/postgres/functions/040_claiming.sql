@@ -40,87 +40,89 @@ END
 $$;
 
 -- The first `p_want` READY invocations of the queues by (rank, id) from a rank on, locked; what others have locked is
--- passed over.
-CREATE FUNCTION {api}.first_ready(p_queues text[], p_low bigint, p_want integer) RETURNS bytea[]
-LANGUAGE plpgsql AS $$
+-- passed over. Returns those that should have started before now as well, whether any has a key, and the last rank.
+CREATE FUNCTION {api}.first_ready(
+    p_now bigint, p_queues text[], p_low bigint, p_want integer,
+    OUT ids bytea[], OUT late bytea[], OUT keyed boolean, OUT last bigint
+) LANGUAGE plpgsql AS $$
 BEGIN
     IF cardinality(p_queues) = 1 THEN
-        RETURN ARRAY(
-            SELECT id FROM {schema}.live
-            WHERE queue = p_queues[1] AND rank >= p_low AND state = 1 AND owner IS NULL
-            ORDER BY queue, rank, id LIMIT p_want FOR UPDATE SKIP LOCKED
-        );
+        SELECT array_agg(h.id), array_agg(h.id) FILTER (WHERE h.expires_at <= p_now), bool_or(h.key IS NOT NULL),
+            max(h.rank)
+        INTO ids, late, keyed, last FROM (
+            SELECT l.id, l.rank, l.expires_at, l.key FROM {schema}.live l
+            WHERE l.queue = p_queues[1] AND l.rank >= p_low AND l.state = 1 AND l.owner IS NULL
+            ORDER BY l.queue, l.rank, l.id LIMIT p_want FOR UPDATE SKIP LOCKED
+        ) AS h;
+    ELSE
+        SELECT array_agg(h.id), array_agg(h.id) FILTER (WHERE h.expires_at <= p_now), bool_or(h.key IS NOT NULL),
+            max(h.rank)
+        INTO ids, late, keyed, last FROM (
+            SELECT head.* FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+                SELECT l.id, l.rank, l.expires_at, l.key FROM {schema}.live l
+                WHERE l.queue = q.name AND l.rank >= p_low AND l.state = 1 AND l.owner IS NULL
+                ORDER BY l.queue, l.rank, l.id LIMIT p_want FOR UPDATE SKIP LOCKED
+            ) AS head ORDER BY head.rank, head.id LIMIT p_want
+        ) AS h;
     END IF;
-    RETURN ARRAY(
-        SELECT id FROM (
-            SELECT head.id, head.rank FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
-                SELECT id, rank FROM {schema}.live
-                WHERE queue = q.name AND rank >= p_low AND state = 1 AND owner IS NULL
-                ORDER BY queue, rank, id LIMIT p_want FOR UPDATE SKIP LOCKED
-            ) AS head
-        ) AS heads ORDER BY rank, id LIMIT p_want
-    );
+    ids := coalesce(ids, '{}');
+    late := coalesce(late, '{}');
 END
 $$;
 
 -- The queues to claim from: those asked for, or all of Python's, without the paused ones.
-CREATE FUNCTION {api}.open_queues(p_queues text[]) RETURNS text[] LANGUAGE sql STABLE AS $$
-    SELECT ARRAY(SELECT name FROM {schema}.queue WHERE used AND NOT paused AND {api}.serves(p_queues, name))
+CREATE FUNCTION {api}.open_queues(p_queues text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN ARRAY(SELECT name FROM {schema}.queue WHERE used AND NOT paused AND {api}.serves(p_queues, name));
+END
 $$;
 
--- Claim up to `p_want` invocations; what should have started before now ends instead, which takes the exclusive lock.
+-- Claim up to `p_want` invocations from a rank on; what should have started before now ends instead, which takes the
+-- exclusive lock.
 --
 -- A busy queue leaves an ever longer prefix of dead rows in its index until the next vacuum. So for a quarter of a second
--- after a full claim the session goes on where it ended: what comes to be ready before that place waits no longer than
--- this. With the time of tests there is no such shortcut.
-CREATE FUNCTION {api}.claim_new(p_now bigint, p_exclusive boolean, p_session bigint, p_queues text[], p_want integer)
-RETURNS bytea[] LANGUAGE plpgsql AS $$
+-- (`p_until`) after a full claim the session goes on where it ended: what comes to be ready before that place waits no
+-- longer than this. With the time of tests there is no such shortcut.
+CREATE FUNCTION {api}.claim_new(
+    p_now bigint, p_exclusive boolean, p_session bigint, p_queues text[], p_want integer, p_low bigint, p_until bigint
+) RETURNS bytea[] LANGUAGE plpgsql AS $$
 DECLARE
     v_queues text[];
+    v_low bigint := p_low;
+    v_until bigint := p_until;
     v_taken bytea[] := '{}';
-    v_found bytea[];
-    v_late bytea[];
-    v_keyed boolean;
+    v_missing integer := p_want;
+    v_found record;
     v_id bytea;
-    v_low bigint;
-    v_until bigint;
 BEGIN
     IF p_want <= 0 THEN
         RETURN v_taken;
     END IF;
     v_queues := {api}.open_queues(p_queues);
-    SELECT CASE WHEN low_until > p_now THEN low ELSE 0 END, low_until INTO v_low, v_until
-    FROM {schema}.session WHERE number = p_session;
     LOOP
-        v_found := {api}.first_ready(v_queues, v_low, p_want - cardinality(v_taken));
-        IF v_low > 0 AND cardinality(v_found) < p_want - cardinality(v_taken) THEN
+        v_found := {api}.first_ready(p_now, v_queues, v_low, v_missing);
+        IF v_low > 0 AND cardinality(v_found.ids) < v_missing THEN
             v_low := 0;
             v_until := 0;
-            v_found := {api}.first_ready(v_queues, 0, p_want - cardinality(v_taken));
+            v_found := {api}.first_ready(p_now, v_queues, 0, v_missing);
         END IF;
-        EXIT WHEN cardinality(v_found) = 0;
-        SELECT coalesce(array_agg(l.id) FILTER (WHERE l.expires_at <= p_now), '{}'), bool_or(l.key IS NOT NULL)
-        INTO v_late, v_keyed FROM {schema}.live l WHERE l.id = ANY (v_found);
-        IF cardinality(v_late) > 0 THEN
+        EXIT WHEN cardinality(v_found.ids) = 0;
+        IF cardinality(v_found.late) > 0 THEN
             IF NOT p_exclusive THEN
                 RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'some have expired';
             END IF;
-            FOREACH v_id IN ARRAY v_found LOOP
-                IF v_id = ANY (v_late) THEN
-                    PERFORM {api}.expire(p_now, v_id);
-                ELSE
-                    v_taken := array_append(v_taken, v_id);
-                END IF;
+            FOREACH v_id IN ARRAY v_found.late LOOP
+                PERFORM {api}.expire(p_now, v_id);
             END LOOP;
-            v_found := ARRAY(SELECT id FROM unnest(v_found) AS id WHERE id <> ALL (v_late));
-        ELSE
-            v_taken := v_taken || v_found;
+            v_found.ids := ARRAY(SELECT id FROM unnest(v_found.ids) AS id WHERE id <> ALL (v_found.late));
         END IF;
-        PERFORM {api}.take(p_now, p_session, v_found, v_keyed);
-        EXIT WHEN cardinality(v_taken) >= p_want OR cardinality(v_late) = 0;
+        PERFORM {api}.take(p_now, p_session, v_found.ids, v_found.keyed);
+        v_taken := v_taken || v_found.ids;
+        v_missing := p_want - cardinality(v_taken);
+        EXIT WHEN v_missing <= 0 OR cardinality(v_found.late) = 0;
     END LOOP;
-    IF cardinality(v_taken) = p_want AND p_want >= 8 AND NOT p_exclusive THEN
-        UPDATE {schema}.session SET low = (SELECT rank FROM {schema}.live WHERE id = v_taken[p_want]),
+    IF v_missing = 0 AND p_want >= 8 AND NOT p_exclusive THEN
+        UPDATE {schema}.session SET low = v_found.last,
             low_until = CASE WHEN v_until > p_now THEN v_until ELSE p_now + 250000 END
         WHERE number = p_session;
     END IF;
@@ -142,7 +144,7 @@ DECLARE
 BEGIN
     PERFORM {api}.lock_app(true);
     v_now := {api}.clock(p_now);
-    PERFORM {api}.renew(v_now, p_session);
+    PERFORM {api}.renew(v_now, p_session, p_now IS NOT NULL);
     v_reply.what := 0;
     FOREACH v_id IN ARRAY p_ids LOOP
         SELECT * INTO r FROM {schema}.live WHERE id = v_id;

@@ -1,12 +1,12 @@
 -- submit: create invocations. Idempotent by id.
 
--- Write plain submissions of one parent; return the ids that were new.
+-- Write plain submissions of one parent; return the ids that were new. Nothing of what these statements join is large.
 CREATE FUNCTION {api}.place_plain(
     p_now bigint, p_parent bytea, p_root bytea,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
     p_max_crashes integer[]
-) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+) RETURNS SETOF bytea LANGUAGE plpgsql SET enable_hashjoin = on AS $$
 BEGIN
     RETURN QUERY
     WITH item AS (
@@ -34,6 +34,84 @@ BEGIN
 END
 $$;
 
+-- Write plain submissions that are alike but for id and arguments; return the ids that were new.
+CREATE FUNCTION {api}.place_alike(
+    p_now bigint, p_parent bytea, p_root bytea, p_ids bytea[], p_arguments bytea[],
+    p_task text, p_queue text, p_language text, p_policy bytea, p_meta bytea, p_band integer, p_delay bigint,
+    p_expires bigint, p_retention bigint, p_max_crashes integer
+) RETURNS SETOF bytea LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY
+    WITH fresh AS (
+        INSERT INTO {schema}.call
+        SELECT id, p_task, p_queue, p_language, arguments, p_policy, p_meta, p_parent, coalesce(p_root, id), p_now
+        FROM unnest(p_ids, p_arguments) WITH ORDINALITY AS i (id, arguments, place) ORDER BY place
+        ON CONFLICT (id) DO NOTHING RETURNING call.id
+    ), placed AS (
+        -- In the order in which they were written, which is that of the call.
+        INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, reason, not_before,
+            expires_at)
+        SELECT id, p_queue, (p_band::bigint << 44) + nextval('{schema}.rank_sequence'), p_now, p_retention,
+            p_max_crashes, CASE WHEN p_delay > 0 THEN 0 ELSE 1 END, CASE WHEN p_delay > 0 THEN 1 ELSE 0 END,
+            CASE WHEN p_delay > 0 THEN p_now + p_delay END, p_now + p_expires
+        FROM fresh
+    )
+    SELECT id FROM fresh;
+    IF FOUND AND NOT EXISTS (SELECT FROM {schema}.queue WHERE name = p_queue AND used) THEN
+        INSERT INTO {schema}.queue (name, used) VALUES (p_queue, true) ON CONFLICT (name) DO UPDATE SET used = true;
+    END IF;
+END
+$$;
+
+-- Whether the parent of these submissions is still owned under its fence; it stays so until the transaction ends.
+CREATE FUNCTION {api}.holds_fence(p_parent bytea, p_session bigint, p_epoch bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM {schema}.live WHERE id = p_parent AND owner + 0 = p_session AND epoch = p_epoch FOR SHARE;
+    RETURN FOUND;
+END
+$$;
+
+-- submit_alike: plain submissions of one task: a single one, or many that differ in id and arguments only.
+-- Reply: as `submit_plain`.
+CREATE FUNCTION {api}.submit_alike(
+    p_now bigint, p_parent bytea, p_session bigint, p_epoch bigint, p_ids bytea[], p_arguments bytea[],
+    p_task text, p_queue text, p_language text, p_policy bytea, p_meta bytea, p_band integer, p_delay bigint,
+    p_expires bigint, p_retention bigint, p_max_crashes integer
+) RETURNS SETOF bytea LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_now bigint;
+    v_root bytea;
+    v_before bigint;
+BEGIN
+    PERFORM {api}.lock_app(false);
+    v_now := {api}.clock(p_now);
+    IF p_session IS NOT NULL AND NOT {api}.holds_fence(p_parent, p_session, p_epoch) THEN
+        RETURN NEXT NULL::bytea;
+        RETURN QUERY SELECT id FROM {schema}.call WHERE id = ANY (p_ids);
+        RETURN;
+    END IF;
+    PERFORM {api}.lock_sleepers(false);
+    IF p_parent IS NOT NULL THEN
+        v_root := coalesce((SELECT root FROM {schema}.call WHERE id = p_parent), p_parent);
+    END IF;
+    IF p_delay > 0 OR p_expires IS NOT NULL THEN
+        v_before := {api}.first_due();
+    END IF;
+    RETURN QUERY SELECT * FROM {api}.place_alike(v_now, p_parent, v_root, p_ids, p_arguments, p_task, p_queue,
+        p_language, p_policy, p_meta, p_band, p_delay, p_expires, p_retention, p_max_crashes);
+    IF EXISTS (SELECT FROM {schema}.sleeper) THEN
+        IF p_delay <= 0 THEN
+            PERFORM {api}.wake(p_queue, cardinality(p_ids));
+        END IF;
+        IF p_delay > 0 OR p_expires IS NOT NULL THEN
+            PERFORM {api}.wake_for_timer(v_before);
+        END IF;
+    END IF;
+END
+$$;
+
 -- Plain: none comes after others, none has a key, ids are distinct, all have the same parent and fence.
 -- Reply: the ids that were created; the others exist already. If the parent's fence is superseded, NULL and then those
 -- that exist already.
@@ -55,13 +133,10 @@ DECLARE
 BEGIN
     PERFORM {api}.lock_app(false);
     v_now := {api}.clock(p_now);
-    IF p_session IS NOT NULL THEN
-        PERFORM FROM {schema}.live WHERE id = p_parent AND owner = p_session AND epoch = p_epoch FOR SHARE;
-        IF NOT FOUND THEN
-            RETURN NEXT NULL::bytea;
-            RETURN QUERY SELECT id FROM {schema}.call WHERE id = ANY (p_ids);
-            RETURN;
-        END IF;
+    IF p_session IS NOT NULL AND NOT {api}.holds_fence(p_parent, p_session, p_epoch) THEN
+        RETURN NEXT NULL::bytea;
+        RETURN QUERY SELECT id FROM {schema}.call WHERE id = ANY (p_ids);
+        RETURN;
     END IF;
     PERFORM {api}.lock_sleepers(false);
     IF p_parent IS NOT NULL THEN
@@ -72,7 +147,7 @@ BEGIN
     END IF;
     RETURN QUERY SELECT * FROM {api}.place_plain(v_now, p_parent, v_root, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
         p_bands, p_keys, p_delays, p_expires, p_retentions, p_max_crashes);
-    IF EXISTS (SELECT FROM {schema}.session WHERE is_idle) THEN
+    IF EXISTS (SELECT FROM {schema}.sleeper) THEN
         FOR v_queue, v_number IN
             SELECT queue, count(*) FROM unnest(p_queues, p_delays) AS i (queue, delay) WHERE delay <= 0 GROUP BY queue
         LOOP

@@ -1,6 +1,7 @@
 -- exchange: the one round trip of a session: renew, settle, report, tick, claim, fetch messages, in this order.
 
 -- Completions whose end nobody but watchers waits for, all at once. Reply: the places of those that were accepted.
+-- The caller holds the lock of watchers, so whoever watches one of them is seen.
 CREATE FUNCTION {api}.settle_plain(
     p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
     p_workers bigint[], p_payloads bytea[], p_texts text[]
@@ -8,8 +9,9 @@ CREATE FUNCTION {api}.settle_plain(
 DECLARE
     v_places integer[];
     v_flags integer;
-    v_ids bytea[];
-    v_keyed boolean;
+    v_keyed bytea[];
+    v_told bigint[];
+    v_session bigint;
 BEGIN
     WITH done AS MATERIALIZED (
         -- Rows are locked in the order of ids, so that nobody waits in a circle.
@@ -20,26 +22,41 @@ BEGIN
         -- By id, not by the index of owners: a session may own many more than it settles.
         WHERE l.id = d.id AND l.owner + 0 = p_session AND l.epoch = d.epoch AND l.state = 2
         RETURNING l.*, d.kind, d.ran, d.worker AS last_worker, d.payload, d.text, d.place
+    ), ended AS MATERIALIZED (
+        SELECT id, CASE kind WHEN 0 THEN 'success' WHEN 1 THEN 'failed' ELSE 'cancelled' END AS status, payload, text,
+            attempt, crashes, epoch, CASE WHEN last_worker <> 0 THEN last_worker ELSE worker END AS worker,
+            registered_at, claimed_at, CASE WHEN started_at IS NULL AND ran > 0
+                THEN greatest(coalesce(claimed_at, p_now), p_now - ran) ELSE started_at END AS started_at,
+            p_now + retention AS expires_at, rank >> 44 AS band, retention, max_crashes, key, key_phase, queue, place
+        FROM gone
     ), put AS (
         INSERT INTO {schema}.outcome
-        SELECT id, CASE kind WHEN 0 THEN 'success' WHEN 1 THEN 'failed' ELSE 'cancelled' END, payload, text, attempt,
-            crashes, epoch, p_session, CASE WHEN last_worker <> 0 THEN last_worker ELSE worker END, registered_at,
-            claimed_at, CASE WHEN started_at IS NULL AND ran > 0
-                THEN greatest(coalesce(claimed_at, p_now), p_now - ran) ELSE started_at END,
-            p_now, p_now + retention, rank >> 44, retention, max_crashes, key, key_phase, queue
-        FROM gone
+        SELECT id, status, payload, text, attempt, crashes, epoch, p_session, worker, registered_at, claimed_at,
+            started_at, p_now, expires_at, band, retention, max_crashes, key, key_phase, queue
+        FROM ended
+    ), told AS (
+        DELETE FROM {schema}.watch w USING ended e WHERE w.id = e.id RETURNING w.session AS watcher, e.*
+    ), sent AS (
+        INSERT INTO {schema}.inbox (session, id, status, payload, reason, attempt, crashes, epoch, completed_by,
+            worker, registered_at, claimed_at, started_at, ended_at, expires_at)
+        SELECT watcher, id, status, payload, text, attempt, crashes, epoch, p_session, worker, registered_at,
+            claimed_at, started_at, p_now, expires_at
+        FROM told ORDER BY watcher, place
+        RETURNING session
     )
-    SELECT coalesce(array_agg(place::integer), '{}'), coalesce(bit_or(flags), 0), array_agg(id ORDER BY place),
-        coalesce(bool_or(key IS NOT NULL), false)
-    INTO v_places, v_flags, v_ids, v_keyed FROM gone;
+    SELECT coalesce(array_agg(place::integer), '{}'), coalesce(bit_or(flags), 0),
+        array_agg(id) FILTER (WHERE key IS NOT NULL), (SELECT array_agg(DISTINCT session) FROM sent)
+    INTO v_places, v_flags, v_keyed, v_told FROM gone;
     IF v_flags & 1 <> 0 THEN
         RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'somebody waits';
     END IF;
-    IF v_keyed THEN
-        PERFORM {api}.free_keys(v_ids);
+    IF v_keyed IS NOT NULL THEN
+        PERFORM {api}.free_keys(v_keyed);
     END IF;
-    IF EXISTS (SELECT FROM {schema}.watch) THEN
-        PERFORM {api}.tell_watchers(v_ids);
+    IF v_told IS NOT NULL THEN
+        FOREACH v_session IN ARRAY v_told LOOP
+            PERFORM {api}.ring(v_session);
+        END LOOP;
     END IF;
     RETURN v_places;
 END
@@ -180,11 +197,15 @@ DECLARE
     v_taken bytea[] := '{}';
     v_late bytea[];
     v_left integer;
-    v_more boolean;
+    v_low bigint;
+    v_low_until bigint;
+    v_timer bigint;
+    v_lease bigint;
+    v_more boolean := false;
 BEGIN
     PERFORM {api}.lock_app(p_exclusive);
     v_now := {api}.clock(p_now);
-    PERFORM {api}.renew(v_now, p_session);
+    SELECT r.low, r.low_until INTO v_low, v_low_until FROM {api}.renew(v_now, p_session, p_now IS NOT NULL) AS r;
     v_reply.what := 0;
     IF cardinality(p_noted) > 0 THEN
         PERFORM {api}.note_progress(p_session, p_noted, p_noted_epochs, p_notes);
@@ -205,9 +226,6 @@ BEGIN
         END LOOP;
     ELSIF cardinality(p_ids) > 0 THEN
         PERFORM {api}.lock_watchers(false);
-        IF cardinality(p_started) > 0 THEN
-            PERFORM FROM {schema}.live WHERE id = ANY (p_ids || p_started) ORDER BY id FOR UPDATE;
-        END IF;
         v_places := {api}.settle_plain(v_now, p_session, p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads,
             p_texts);
         IF cardinality(v_places) < cardinality(p_ids) THEN
@@ -222,7 +240,15 @@ BEGIN
         PERFORM {api}.note_started(v_now, p_session, p_started, p_started_epochs, p_started_workers, p_started_ago);
     END IF;
 
-    SELECT w.more INTO v_more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
+    -- Three looks at the heads of indexes spare a tick that would find nothing.
+    v_timer := (SELECT due FROM {schema}.live WHERE due IS NOT NULL ORDER BY due LIMIT 1);
+    v_lease := (SELECT expires_at FROM {schema}.session WHERE ended_at IS NULL ORDER BY expires_at LIMIT 1);
+    IF p_budget <= 0 OR v_timer <= v_now OR v_lease <= v_now
+        OR (SELECT expires_at FROM {schema}.outcome WHERE expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) <= v_now
+    THEN
+        SELECT w.more INTO v_more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
+        v_timer := v_now;
+    END IF;
     v_left := p_want;
     IF p_want > 0 AND EXISTS (SELECT FROM {schema}.live WHERE owner = p_session AND state = 1) THEN
         v_resumed := ARRAY(SELECT r FROM {api}.claim_resumable(v_now, p_session, p_want) AS r);
@@ -230,7 +256,7 @@ BEGIN
         v_left := v_left - (SELECT count(*) FROM unnest(v_resumed) AS r WHERE r.what = 2);
     END IF;
     IF p_claims_new AND v_left > 0 THEN
-        v_taken := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left);
+        v_taken := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left, v_low, v_low_until);
         v_left := v_left - cardinality(v_taken);
     END IF;
     IF p_exclusive THEN
@@ -241,19 +267,23 @@ BEGIN
         -- that begin later wait for the lock and see the sleeper. Nobody sleeps beside work that nobody will ring for.
         PERFORM {api}.lock_sleepers(true);
         IF p_claims_new THEN
-            v_late := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left);
+            v_late := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left, 0, 0);
             v_taken := v_taken || v_late;
             v_left := v_left - cardinality(v_late);
         END IF;
         IF v_left > 0 THEN
-            UPDATE {schema}.session SET is_idle = true, idle_queues = p_queues WHERE number = p_session;
+            INSERT INTO {schema}.sleeper SELECT number, bell, p_queues FROM {schema}.session WHERE number = p_session
+            ON CONFLICT (number) DO NOTHING;
         END IF;
     END IF;
-    RETURN QUERY SELECT * FROM {api}.claim_rows(v_taken);
+    IF cardinality(v_taken) > 0 THEN
+        RETURN QUERY SELECT * FROM {api}.claim_rows(v_taken);
+    END IF;
     RETURN QUERY SELECT * FROM {api}.fetch_inbox(p_session);
     v_reply := NULL;
     v_reply.what := 5;
-    v_reply.n1 := {api}.next_due(v_now);
+    -- Without timers nothing since the look can have changed when the next thing is due.
+    v_reply.n1 := CASE WHEN v_timer IS NULL AND NOT p_exclusive THEN v_lease - v_now ELSE {api}.next_due(v_now) END;
     v_reply.n2 := v_more::integer;
     RETURN NEXT v_reply;
 END

@@ -2,20 +2,33 @@
 
 -- watch: register for the ends of these, as one unit with the look whether they have ended already.
 -- Reply: outcomes of final ones {what 3}, unknown ones {what 0}. A registration that a crash of the server takes is made
--- again by its client, so nothing is waited for.
+-- again by its client, which the crash cuts off as well, so nothing is waited for.
 CREATE FUNCTION {api}.watch(p_now bigint, p_session bigint, p_ids bytea[]) RETURNS SETOF {api}.reply
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_reply {api}.reply;
+    v_found bigint;
+    v_final bigint;
 BEGIN
     SET LOCAL synchronous_commit = off;
     PERFORM {api}.lock_app(false);
     PERFORM {api}.lock_watchers(true);
-    PERFORM {api}.renew({api}.clock(p_now), p_session);
-    INSERT INTO {schema}.watch SELECT l.id, p_session FROM {schema}.live l WHERE l.id = ANY (p_ids)
-    ON CONFLICT DO NOTHING;
+    PERFORM {api}.renew({api}.clock(p_now), p_session, p_now IS NOT NULL);
+    WITH known AS (
+        SELECT l.id FROM {schema}.live l WHERE l.id = ANY (p_ids)
+    ), noted AS (
+        INSERT INTO {schema}.watch SELECT id, p_session FROM known ON CONFLICT DO NOTHING
+    )
+    SELECT count(*) INTO v_found FROM known;
+    IF v_found = cardinality(p_ids) THEN
+        RETURN;
+    END IF;
     RETURN QUERY SELECT * FROM {api}.outcome_rows(0, p_ids);
+    GET DIAGNOSTICS v_final = ROW_COUNT;
+    IF v_found + v_final = cardinality(p_ids) THEN
+        RETURN;
+    END IF;
     v_reply.what := 0;
     FOR v_reply.id IN
         SELECT w.id FROM unnest(p_ids) WITH ORDINALITY AS w (id, place)

@@ -12,9 +12,9 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import Ready, Wait
 
+from pynenc.backends.postgresql.arrays import register
 from pynenc.backends.postgresql.location import DURABILITIES, Location
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Pools:
         """Open a connection."""
         connection = BoundedConnection.connect(self._location.conninfo, **self._options())
         connection.budget_s = self._location.call_timeout_s
-        self._prepare(connection)
+        register(connection.adapters)
         if not self._location.pooled:
             connection.execute(self._settings())
         return connection
@@ -102,7 +102,7 @@ class Pools:
             if not connection.closed:
                 return connection
         opened = await psycopg.AsyncConnection.connect(self._location.conninfo, **self._options())
-        self._prepare(opened)
+        register(opened.adapters)
         if not self._location.pooled:
             await opened.execute(self._settings())
         return opened
@@ -153,11 +153,6 @@ class Pools:
             f"SET statement_timeout = {milliseconds}; SET client_min_messages = warning; "
             "SET plan_cache_mode = force_generic_plan; SET jit = off"
         )
-
-    @staticmethod
-    def _prepare(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-        # One type for numbers, so that a statement is prepared once and not once per size of its numbers.
-        connection.adapters.register_dumper(int, Int8Dumper)
 
 
 _inherited: list[Any] = []

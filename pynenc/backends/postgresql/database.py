@@ -35,6 +35,7 @@ class Database:
         self.pools = Pools(location)
         self.api = api_schema(location.schema)
         self._clock = clock
+        self._statements: dict[str, str] = {}
         self.is_ready = False
         """Whether this process has seen the schemas complete."""
 
@@ -66,9 +67,13 @@ class Database:
 
     def statement(self, function: str) -> str:
         """Return the statement that calls a function."""
+        known = self._statements.get(function)
+        if known is not None:
+            return known
         name, _, types = function.partition("(")
         casts = [each.strip() for each in types.rstrip(")").split(",") if each.strip()]
-        return f"SELECT * FROM {self.api}.{name}({', '.join(f'%s::{cast}' for cast in ('bigint', *casts))})"
+        arguments = ", ".join(f"%s::{cast}" for cast in ("bigint", *casts))
+        return self._statements.setdefault(function, f"SELECT * FROM {self.api}.{name}({arguments})")
 
     def close(self) -> None:
         self.pools.close()

@@ -7,13 +7,17 @@ from typing import Any
 
 import msgspec
 
+from pynenc.backends.postgresql.arrays import byteas
 from pynenc.backends.postgresql.database import Database, Rows
 from pynenc.backends.postgresql.doorbell import Bells
 from pynenc.backends.postgresql.faults import NotPlain
 from pynenc.backends.postgresql.requests import (
     EXCHANGE,
     SUBMIT,
+    SUBMIT_ALIKE,
     SUBMIT_PLAIN,
+    alike_arguments,
+    are_alike,
     common_parent,
     exchange_columns,
     is_plain,
@@ -127,7 +131,7 @@ class PostgresqlOrchestrator(Orchestrator):
 
     def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
         wanted = list(dict.fromkeys(ids))
-        rows = yield from self._database.call("watch(bigint, bytea[])", session, wanted)
+        rows = yield from self._database.call("watch(bigint, bytea[])", session, byteas(wanted))
         return WatchReply(
             outcomes=tuple(outcome_of(row) for row in of_kind(rows, 3)),
             unknown=tuple(row[2] for row in of_kind(rows, 0)),
@@ -213,12 +217,14 @@ def refuse_gates(items: Sequence[Submission]) -> None:
 
 def submission(items: Sequence[Submission]) -> tuple[str, list[Any]]:
     """Return the function for these submissions, and its arguments."""
-    columns = submission_columns(items)
     plain = common_parent(items)
     if plain is None:
-        return SUBMIT, [*columns, *rare_columns(items)]
+        return SUBMIT, [*submission_columns(items), *rare_columns(items)]
     parent, fence = plain
-    return SUBMIT_PLAIN, [parent, fence.session if fence else None, fence.epoch if fence else None, *columns]
+    above = [parent, fence.session if fence else None, fence.epoch if fence else None]
+    if are_alike(items):
+        return SUBMIT_ALIKE, [*above, *alike_arguments(items)]
+    return SUBMIT_PLAIN, [*above, *submission_columns(items)]
 
 
 def submit_replies(items: Sequence[Submission], rows: Rows) -> list[SubmitReply]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pynenc.backends.postgresql.arrays import Array, bigints, byteas, integers, texts
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     Cancelled,
@@ -20,6 +21,10 @@ from pynenc.model.records import (
     Suspend,
 )
 
+SUBMIT_ALIKE = (
+    "submit_alike(bytea, bigint, bigint, bytea[], bytea[], text, text, text, bytea, bytea, integer, bigint, bigint, "
+    "bigint, integer)"
+)
 SUBMIT_PLAIN = (
     "submit_plain(bytea, bigint, bigint, bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], "
     "bigint[], bigint[], bigint[], bigint[], integer[])"
@@ -50,35 +55,66 @@ def common_parent(items: Sequence[Submission]) -> tuple[InvocationId | None, Fen
     return (first.parent.invocation_id if first.parent else first.parent_id), first.parent
 
 
-def submission_columns(items: Sequence[Submission]) -> list[list[Any]]:
-    """Return what every submission has, one list per field."""
+def are_alike(items: Sequence[Submission]) -> bool:
+    """Whether these differ in id and arguments only, and bring no order of their own."""
+    first = items[0]
+    alike = _likeness(first)
+    return first.key is None and all(_likeness(item) == alike and item.key is None for item in items[1:])
+
+
+def _likeness(item: Submission) -> tuple[Any, ...]:
+    return (
+        item.task_id,
+        item.queue,
+        item.language,
+        item.policy,
+        item.meta,
+        item.band,
+        item.delay_us,
+        item.expires_us,
+        item.retention_us,
+        item.max_crashes,
+    )
+
+
+def alike_arguments(items: Sequence[Submission]) -> list[Any]:
+    """Return the arguments of `submit_alike` after the parent and its fence."""
     return [
-        [item.invocation_id for item in items],
-        [item.task_id for item in items],
-        [item.queue for item in items],
-        [item.language for item in items],
-        [item.arguments for item in items],
-        [item.policy for item in items],
-        [item.meta for item in items],
-        [item.band for item in items],
-        [item.key for item in items],
-        [item.delay_us for item in items],
-        [item.expires_us for item in items],
-        [item.retention_us for item in items],
-        [item.max_crashes for item in items],
+        byteas([item.invocation_id for item in items]),
+        byteas([item.arguments for item in items]),
+        *_likeness(items[0]),
     ]
 
 
-def rare_columns(items: Sequence[Submission]) -> list[list[Any]]:
+def submission_columns(items: Sequence[Submission]) -> list[Array]:
+    """Return what every submission has, one array per field."""
+    return [
+        byteas([item.invocation_id for item in items]),
+        texts([item.task_id for item in items]),
+        texts([item.queue for item in items]),
+        texts([item.language for item in items]),
+        byteas([item.arguments for item in items]),
+        byteas([item.policy for item in items]),
+        byteas([item.meta for item in items]),
+        integers([item.band for item in items]),
+        bigints([item.key for item in items]),
+        bigints([item.delay_us for item in items]),
+        bigints([item.expires_us for item in items]),
+        bigints([item.retention_us for item in items]),
+        integers([item.max_crashes for item in items]),
+    ]
+
+
+def rare_columns(items: Sequence[Submission]) -> list[Array]:
     """Return what only some submissions have."""
     return [
-        [item.parent.invocation_id if item.parent else item.parent_id for item in items],
-        [item.parent.session if item.parent else None for item in items],
-        [item.parent.epoch if item.parent else None for item in items],
-        [item.dedupe.key if item.dedupe else None for item in items],
-        [item.dedupe.phase.value if item.dedupe else 0 for item in items],
-        [b"".join(item.after) for item in items],
-        [item.after_policy.value for item in items],
+        byteas([item.parent.invocation_id if item.parent else item.parent_id for item in items]),
+        bigints([item.parent.session if item.parent else None for item in items]),
+        bigints([item.parent.epoch if item.parent else None for item in items]),
+        byteas([item.dedupe.key if item.dedupe else None for item in items]),
+        integers([item.dedupe.phase.value if item.dedupe else 0 for item in items]),
+        byteas([b"".join(item.after) for item in items]),
+        integers([item.after_policy.value for item in items]),
     ]
 
 
@@ -106,24 +142,24 @@ def exchange_columns(request: Exchange) -> list[Any]:
     details = [_DETAILS[type(each)](each) for each in done]
     return [
         request.session,
-        [each.invocation_id for each in done],
-        [each.epoch for each in done],
-        [each[0] for each in details],
-        [each.ran_us for each in done],
-        [each.worker for each in done],
-        [each[1] for each in details],
-        [each[2] for each in details],
-        [each[3] for each in details],
-        [each[4] for each in details],
-        [each.invocation_id for each in request.started],
-        [each.epoch for each in request.started],
-        [each.worker for each in request.started],
-        [each.ago_us for each in request.started],
-        [each.invocation_id for each in request.progress],
-        [each.epoch for each in request.progress],
-        [each.body for each in request.progress],
+        byteas([each.invocation_id for each in done]),
+        bigints([each.epoch for each in done]),
+        integers([each[0] for each in details]),
+        bigints([each.ran_us for each in done]),
+        bigints([each.worker for each in done]),
+        byteas([each[1] for each in details]),
+        texts([each[2] for each in details]),
+        bigints([each[3] for each in details]),
+        integers([each[4] for each in details]),
+        byteas([each.invocation_id for each in request.started]),
+        bigints([each.epoch for each in request.started]),
+        bigints([each.worker for each in request.started]),
+        bigints([each.ago_us for each in request.started]),
+        byteas([each.invocation_id for each in request.progress]),
+        bigints([each.epoch for each in request.progress]),
+        byteas([each.body for each in request.progress]),
         request.want,
-        list(request.queues),
+        texts(request.queues),
         request.claim_new,
         request.idle,
         request.tick_budget,

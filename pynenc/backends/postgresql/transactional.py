@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from pynenc.backends.driver_connections import async_driver_connection, driver_connection
+from pynenc.backends.postgresql.arrays import register
 from pynenc.backends.postgresql.database import Database
 from pynenc.backends.postgresql.requests import SUBMIT_WITHIN, submission_columns
 from pynenc.errors import ConfigurationError
@@ -40,6 +41,7 @@ class PostgresqlTransaction(Transaction):
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             if not self._is_checked:
                 self._check(cursor.execute(*self._question()).fetchone())
+            register(cursor.adapters)
             statement, arguments = self._statement(items)
             return _replies(items, cursor.execute(statement, arguments, binary=True).fetchall())
 
@@ -52,6 +54,7 @@ class PostgresqlTransaction(Transaction):
             if not self._is_checked:
                 await cursor.execute(*self._question())
                 self._check(await cursor.fetchone())
+            register(cursor.adapters)
             statement, arguments = self._statement(items)
             await cursor.execute(statement, arguments, binary=True)
             return _replies(items, await cursor.fetchall())
