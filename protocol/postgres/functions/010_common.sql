@@ -8,7 +8,10 @@
 -- id, that of sleepers.
 --
 -- Plans. Operations pin their plans to index scans and nested loops: the tables they touch go from empty to millions of
--- rows and back within minutes, and a plan made for one of these is ruinous for the other.
+-- rows and back within minutes, and a plan made for one of these is ruinous for the other. That alone does not decide
+-- which table a join begins with, and one that was planned while `live` was empty would begin there. So nothing joins a
+-- large table freely: rows are named by `id = ANY (array)`, or looked up one by one in a LATERAL with OFFSET 0, which the
+-- planner may not reorder. What frees rows of a session compares `coalesce(owner, 0)`, lest the index of owners is used.
 --
 -- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively.
 

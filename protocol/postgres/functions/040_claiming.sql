@@ -12,7 +12,8 @@ LANGUAGE sql STABLE AS $$
     SELECT 3::smallint, p_place, o.id, o.status, o.reason, o.payload, NULL::bytea, NULL::bytea, NULL::bytea,
         NULL::bytea, o.attempt::bigint, o.crashes::bigint, o.epoch, o.session, o.worker, o.registered_at,
         o.claimed_at, o.started_at, o.ended_at, o.expires_at
-    FROM unnest(p_ids) WITH ORDINALITY AS wanted (id, place) JOIN {schema}.outcome o ON o.id = wanted.id
+    FROM unnest(p_ids) WITH ORDINALITY AS wanted (id, place)
+    CROSS JOIN LATERAL (SELECT * FROM {schema}.outcome WHERE id = wanted.id OFFSET 0) AS o
     ORDER BY wanted.place
 $$;
 
@@ -21,7 +22,8 @@ CREATE FUNCTION {api}.claim_rows(p_ids bytea[]) RETURNS SETOF {api}.reply LANGUA
         l.epoch, l.attempt::bigint, l.crashes::bigint, l.rank, l.cancel_requested::integer::bigint,
         NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint
     FROM unnest(p_ids) WITH ORDINALITY AS wanted (id, place)
-    JOIN {schema}.live l ON l.id = wanted.id JOIN {schema}.call c ON c.id = wanted.id
+    CROSS JOIN LATERAL (SELECT * FROM {schema}.live WHERE id = wanted.id OFFSET 0) AS l
+    CROSS JOIN LATERAL (SELECT * FROM {schema}.call WHERE id = wanted.id OFFSET 0) AS c
     ORDER BY wanted.place
 $$;
 

@@ -8,11 +8,11 @@ BEGIN
     WITH gone AS (
         DELETE FROM {schema}.outcome WHERE id = ANY (p_ids) RETURNING id, key
     ), calls AS (
-        DELETE FROM {schema}.call c USING gone g WHERE c.id = g.id
+        DELETE FROM {schema}.call WHERE id = ANY (ARRAY(SELECT id FROM gone))
     ), attempts AS (
-        DELETE FROM {schema}.attempt a USING gone g WHERE a.id = g.id
+        DELETE FROM {schema}.attempt WHERE id = ANY (ARRAY(SELECT id FROM gone))
     ), notes AS (
-        DELETE FROM {schema}.progress p USING gone g WHERE p.id = g.id
+        DELETE FROM {schema}.progress WHERE id = ANY (ARRAY(SELECT id FROM gone))
     ), keys AS (
         DELETE FROM {schema}.dedupe d USING gone g WHERE g.key IS NOT NULL AND d.key = g.key AND d.id = g.id
     )
@@ -35,11 +35,11 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ));
     IF v_went > 0 THEN
-        DELETE FROM {schema}.data WHERE key IN (
+        DELETE FROM {schema}.data WHERE key = ANY (ARRAY(
             SELECT key FROM {schema}.data
             WHERE written_at < coalesce((SELECT min(created_at) FROM {schema}.call), p_now) - 86400000000
             ORDER BY written_at, key LIMIT p_budget
-        );
+        ));
     END IF;
     RETURN v_went;
 END
@@ -102,9 +102,9 @@ BEGIN
                 AND coalesce(expires_at > p_now, true)
             ORDER BY due, id LIMIT p_budget FOR UPDATE SKIP LOCKED
         ), promoted AS (
-            UPDATE {schema}.live l
+            UPDATE {schema}.live
             SET state = 1, not_before = NULL, reason = CASE WHEN reason = 1 THEN 0 ELSE reason END
-            FROM first f WHERE l.id = f.id RETURNING l.queue
+            WHERE id = ANY (ARRAY(SELECT id FROM first)) RETURNING queue
         )
         SELECT queue, count(*) FROM promoted GROUP BY queue
     LOOP

@@ -1,6 +1,7 @@
 -- exchange: the one round trip of a session: renew, settle, report, tick, claim, fetch messages, in this order.
 
--- Completions whose end nobody but watchers waits for, all at once. Reply: the places of those that were accepted.
+-- Completions whose end nobody but watchers waits for, all at once, each invocation once. Reply: the places of those that
+-- were accepted.
 -- The caller holds the lock of watchers, so whoever watches one of them is seen.
 CREATE FUNCTION {api}.settle_plain(
     p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
@@ -13,20 +14,18 @@ DECLARE
     v_told bigint[];
     v_session bigint;
 BEGIN
-    WITH done AS MATERIALIZED (
-        -- Rows are locked in the order of ids, so that nobody waits in a circle.
-        SELECT * FROM unnest(p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads, p_texts) WITH ORDINALITY
-            AS d (id, epoch, kind, ran, worker, payload, text, place) ORDER BY id
-    ), gone AS (
-        DELETE FROM {schema}.live l USING done d
-        -- By id, not by the index of owners: a session may own many more than it settles.
-        WHERE l.id = d.id AND l.owner + 0 = p_session AND l.epoch = d.epoch AND l.state = 2
-        RETURNING l.*, d.kind, d.ran, d.worker AS last_worker, d.payload, d.text, d.place
+    WITH gone AS (
+        -- By id and in its order, so that nobody waits in a circle. A session may own many more than it settles.
+        DELETE FROM {schema}.live
+        WHERE id = ANY (p_ids) AND epoch = p_epochs[array_position(p_ids, id)] AND coalesce(owner, 0) = p_session
+            AND state = 2
+        RETURNING *, array_position(p_ids, id) AS place
     ), ended AS MATERIALIZED (
-        SELECT id, CASE kind WHEN 0 THEN 'success' WHEN 1 THEN 'failed' ELSE 'cancelled' END AS status, payload, text,
-            attempt, crashes, epoch, CASE WHEN last_worker <> 0 THEN last_worker ELSE worker END AS worker,
-            registered_at, claimed_at, CASE WHEN started_at IS NULL AND ran > 0
-                THEN greatest(coalesce(claimed_at, p_now), p_now - ran) ELSE started_at END AS started_at,
+        SELECT id, CASE p_kinds[place] WHEN 0 THEN 'success' WHEN 1 THEN 'failed' ELSE 'cancelled' END AS status,
+            p_payloads[place] AS payload, p_texts[place] AS text, attempt, crashes, epoch,
+            CASE WHEN p_workers[place] <> 0 THEN p_workers[place] ELSE worker END AS worker,
+            registered_at, claimed_at, CASE WHEN started_at IS NULL AND p_ran[place] > 0
+                THEN greatest(coalesce(claimed_at, p_now), p_now - p_ran[place]) ELSE started_at END AS started_at,
             p_now + retention AS expires_at, rank >> 44 AS band, retention, max_crashes, key, key_phase, queue, place
         FROM gone
     ), put AS (
@@ -34,8 +33,11 @@ BEGIN
         SELECT id, status, payload, text, attempt, crashes, epoch, p_session, worker, registered_at, claimed_at,
             started_at, p_now, expires_at, band, retention, max_crashes, key, key_phase, queue
         FROM ended
-    ), told AS (
-        DELETE FROM {schema}.watch w USING ended e WHERE w.id = e.id RETURNING w.session AS watcher, e.*
+    ), told AS MATERIALIZED (
+        SELECT w.watcher, e.* FROM ended e
+        CROSS JOIN LATERAL (SELECT session AS watcher FROM {schema}.watch WHERE id = e.id OFFSET 0) AS w
+    ), unwatched AS (
+        DELETE FROM {schema}.watch WHERE id = ANY (ARRAY(SELECT id FROM told))
     ), sent AS (
         INSERT INTO {schema}.inbox (session, id, status, payload, reason, attempt, crashes, epoch, completed_by,
             worker, registered_at, claimed_at, started_at, ended_at, expires_at)
@@ -118,14 +120,12 @@ CREATE FUNCTION {api}.note_started(
     p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_workers bigint[], p_ago bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE {schema}.live l SET started_at = greatest(coalesce(l.claimed_at, p_now), p_now - s.ago), worker = s.worker,
-        expires_at = NULL
-    FROM (
-        SELECT DISTINCT ON (s.id) s.* FROM unnest(p_ids, p_epochs, p_workers, p_ago) WITH ORDINALITY
-            AS s (id, epoch, worker, ago, place)
-        JOIN {schema}.live known ON known.id = s.id AND known.epoch = s.epoch ORDER BY s.id, s.place
-    ) AS s
-    WHERE l.id = s.id AND l.owner + 0 = p_session AND l.epoch = s.epoch AND l.state = 2 AND l.started_at IS NULL;
+    FOR i IN 1 .. cardinality(p_ids) LOOP
+        UPDATE {schema}.live SET started_at = greatest(coalesce(claimed_at, p_now), p_now - p_ago[i]),
+            worker = p_workers[i], expires_at = NULL
+        WHERE id = p_ids[i] AND coalesce(owner, 0) = p_session AND epoch = p_epochs[i] AND state = 2
+            AND started_at IS NULL;
+    END LOOP;
 END
 $$;
 
