@@ -1,5 +1,8 @@
 -- The tables of a store, schema version 1. Instants and durations are microseconds, ids 16 bytes.
 -- `{schema}` is replaced by the schema of the app.
+--
+-- Tables whose rows come and go ask for vacuums by a fixed number of dead rows, without pauses, and keep their empty pages
+-- at the end: they need them again at once, and giving them back takes a lock that everybody would wait for.
 
 CREATE TABLE {schema}.meta (
     name  text PRIMARY KEY,
@@ -74,6 +77,7 @@ CREATE TABLE {schema}.live (
     )) STORED
 ) WITH (
     fillfactor = 80,
+    vacuum_truncate = off,
     autovacuum_vacuum_scale_factor = 0.01,
     autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_cost_delay = 0,
@@ -145,6 +149,11 @@ CREATE TABLE {schema}.watch (
     id      bytea NOT NULL,
     session bigint NOT NULL,
     PRIMARY KEY (id, session)
+) WITH (
+    vacuum_truncate = off,
+    autovacuum_vacuum_scale_factor = 0.01,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX watch_session ON {schema}.watch (session, id);
 
@@ -167,6 +176,11 @@ CREATE TABLE {schema}.inbox (
     ended_at      bigint,
     expires_at    bigint,
     PRIMARY KEY (session, position)
+) WITH (
+    vacuum_truncate = off,
+    autovacuum_vacuum_scale_factor = 0.01,
+    autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0
 );
 
 CREATE TABLE {schema}.dedupe (
@@ -191,6 +205,7 @@ CREATE TABLE {schema}.session (
     low_until   bigint NOT NULL DEFAULT 0
 ) WITH (
     fillfactor = 50,
+    vacuum_truncate = off,
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 2000,
     autovacuum_vacuum_cost_delay = 0
@@ -204,6 +219,7 @@ CREATE UNLOGGED TABLE {schema}.sleeper (
     bell   text NOT NULL,
     queues text[] NOT NULL
 ) WITH (
+    vacuum_truncate = off,
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 2000,
     autovacuum_vacuum_cost_delay = 0

@@ -202,6 +202,7 @@ DECLARE
     v_timer bigint;
     v_lease bigint;
     v_more boolean := false;
+    v_has_news boolean := p_exclusive OR cardinality(p_ids) > 0 OR cardinality(p_started) > 0 OR cardinality(p_noted) > 0;
 BEGIN
     PERFORM {api}.lock_app(p_exclusive);
     v_now := {api}.clock(p_now);
@@ -248,6 +249,7 @@ BEGIN
     THEN
         SELECT w.more INTO v_more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
         v_timer := v_now;
+        v_has_news := true;
     END IF;
     v_left := p_want;
     IF p_want > 0 AND EXISTS (SELECT FROM {schema}.live WHERE owner = p_session AND state = 1) THEN
@@ -275,6 +277,11 @@ BEGIN
             INSERT INTO {schema}.sleeper SELECT number, bell, p_queues FROM {schema}.session WHERE number = p_session
             ON CONFLICT (number) DO NOTHING;
         END IF;
+    END IF;
+    -- A lease that was prolonged, messages that were fetched, a nap: what a crash of the server takes of these comes again,
+    -- so nobody waits for the disk.
+    IF NOT v_has_news AND cardinality(v_taken) = 0 AND cardinality(v_resumed) = 0 THEN
+        SET LOCAL synchronous_commit = off;
     END IF;
     IF cardinality(v_taken) > 0 THEN
         RETURN QUERY SELECT * FROM {api}.claim_rows(v_taken);

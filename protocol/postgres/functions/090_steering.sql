@@ -2,7 +2,7 @@
 
 -- watch: register for the ends of these, as one unit with the look whether they have ended already.
 -- Reply: outcomes of final ones {what 3}, unknown ones {what 0}. A registration that a crash of the server takes is made
--- again by its client, which the crash cuts off as well, so nothing is waited for.
+-- again by its client, whose bell tells it that it was cut off, so the disk is not waited for.
 CREATE FUNCTION {api}.watch(p_now bigint, p_session bigint, p_ids bytea[]) RETURNS SETOF {api}.reply
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -11,9 +11,11 @@ DECLARE
     v_found bigint;
     v_final bigint;
 BEGIN
-    SET LOCAL synchronous_commit = off;
     PERFORM {api}.lock_app(false);
     PERFORM {api}.lock_watchers(true);
+    IF EXISTS (SELECT FROM {schema}.session WHERE number = p_session AND bell LIKE '%/%') THEN
+        SET LOCAL synchronous_commit = off;
+    END IF;
     PERFORM {api}.renew({api}.clock(p_now), p_session, p_now IS NOT NULL);
     WITH known AS (
         SELECT l.id FROM {schema}.live l WHERE l.id = ANY (p_ids)

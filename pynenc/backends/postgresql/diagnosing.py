@@ -18,7 +18,9 @@ LEVELS = {
 _OLDEST = 130_000
 _MOST_SKEW_S = 1.0
 _OLD_TRANSACTION_S = 300
+_OLD_SLOT = 1_000_000
 _MANY_DEAD = 100_000
+_RARE_VACUUM_S = 60
 
 
 def diagnose(database: Database) -> Op[list[Finding]]:
@@ -90,25 +92,65 @@ def _doorbell(database: Database) -> Finding:
 
 
 def _hygiene(database: Database) -> Op[list[Finding]]:
+    """Return what keeps dead rows in the tables: every claim walks past those in its index."""
     rows = yield from database.query(
         "SELECT coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8 FROM pg_stat_activity "
         "WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()), 0), "
-        "coalesce((SELECT n_dead_tup FROM pg_stat_all_tables WHERE schemaname = %s AND relname = 'live'), 0)",
-        database.location.schema,
+        "coalesce((SELECT max(extract(epoch FROM clock_timestamp() - prepared))::float8 FROM pg_prepared_xacts), 0), "
+        "coalesce((SELECT slot_name::text FROM pg_replication_slots WHERE age(xmin) > %s "
+        "ORDER BY age(xmin) DESC LIMIT 1), ''), "
+        "current_setting('autovacuum') = 'on' AND current_setting('track_counts') = 'on', "
+        "(SELECT setting::integer FROM pg_settings WHERE name = 'autovacuum_naptime')",
+        _OLD_SLOT,
     )
-    oldest_s, dead = rows[0]
-    findings = []
-    if oldest_s > _OLD_TRANSACTION_S:
+    oldest_s, prepared_s, slot, vacuums, nap_s = rows[0]
+    findings = _pinned(oldest_s, prepared_s, slot)
+    if not vacuums:
+        detail = "autovacuum does not run (autovacuum, track_counts): dead rows pile up and claims slow down"
+        findings.append(Finding(level="warning", subject="autovacuum", detail=detail, remedy="turn both on"))
+    elif nap_s > _RARE_VACUUM_S:
+        detail = f"autovacuum looks every {nap_s} s only: a busy queue leaves many dead rows in that time"
         findings.append(
-            Finding(
-                level="warning",
-                subject="transactions",
-                detail=f"the oldest open transaction is {oldest_s:.0f} s old: dead rows stay, claims slow down",
-                remedy="find it in pg_stat_activity and end it; set idle_in_transaction_session_timeout",
-            )
+            Finding(level="warning", subject="autovacuum", detail=detail, remedy="set autovacuum_naptime = 5s")
         )
-    if dead > _MANY_DEAD:
-        detail = f"{dead:,} dead rows in the live table"
-        remedy = f"VACUUM {database.location.schema}.live; let autovacuum run"
-        findings.append(Finding(level="warning", subject="vacuum", detail=detail, remedy=remedy))
-    return findings
+    return findings + (yield from _dead_rows(database))
+
+
+def _pinned(oldest_s: float, prepared_s: float, slot: str) -> list[Finding]:
+    """Return who keeps the server from removing dead rows."""
+    pinned = []
+    if oldest_s > _OLD_TRANSACTION_S:
+        detail = f"the oldest open transaction is {oldest_s:.0f} s old"
+        pinned.append((detail, "find it in pg_stat_activity and end it; set idle_in_transaction_session_timeout"))
+    if prepared_s > _OLD_TRANSACTION_S:
+        detail = f"a prepared transaction is {prepared_s:.0f} s old"
+        pinned.append((detail, "find it in pg_prepared_xacts; COMMIT PREPARED or ROLLBACK PREPARED"))
+    if slot:
+        detail = f"the replication slot {slot} holds back more than {_OLD_SLOT:,} transactions"
+        pinned.append((detail, "bring its standby back, or pg_drop_replication_slot"))
+    return [
+        Finding(
+            level="warning",
+            subject="transactions",
+            detail=f"{detail}: dead rows stay, claims slow down",
+            remedy=remedy,
+        )
+        for detail, remedy in pinned
+    ]
+
+
+def _dead_rows(database: Database) -> Op[list[Finding]]:
+    rows = yield from database.query(
+        "SELECT relname, n_dead_tup FROM pg_stat_all_tables WHERE schemaname = %s AND n_dead_tup > %s "
+        "AND relname IN ('live', 'session', 'sleeper', 'watch', 'inbox') ORDER BY n_dead_tup DESC LIMIT 1",
+        *(database.location.schema, _MANY_DEAD),
+    )
+    return [
+        Finding(
+            level="warning",
+            subject="vacuum",
+            detail=f"{dead:,} dead rows in the table {table}",
+            remedy=f"VACUUM {database.location.schema}.{table}; let autovacuum run",
+        )
+        for table, dead in rows
+    ]
