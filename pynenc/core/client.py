@@ -1,9 +1,9 @@
 """Waiting for outcomes outside of runs: one session, one reader thread and one doorbell per process.
 
 States of the reader: absent -> running (first subscription) -> absent (nothing to wait for during `LINGER_S`).
-Crash points: a notice that was lost with a reply, or a session that expired, is made good by watching again
-everything that is still waited for; an outcome is delivered once because its subscription leaves the table with
-it. After a fork the child starts with an empty table.
+Crash points: a notice that was lost with a reply, a watch that a crashing store lost (the bell tells that its line
+was cut), or a session that expired, is made good by watching again everything that is still waited for; an outcome is
+delivered once because its subscription leaves the table with it. After a fork the child starts with an empty table.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class Client:
             except Exception as error:  # noqa: BLE001 - waiters must hear of it, whatever it is
                 self._fail_all(error)
                 continue
-            self._sleep(due_s)
+            lost_replies = self._sleep(due_s) or lost_replies
 
     def _fetch(self) -> float:
         """Fetch what has arrived; return how long the reader may sleep, in seconds."""
@@ -266,11 +266,12 @@ class Client:
         heartbeat_s = self._lease_us / 3_000_000
         return heartbeat_s if reply.next_due_us is None else min(heartbeat_s, reply.next_due_us / 1_000_000)
 
-    def _sleep(self, longest_s: float) -> None:
+    def _sleep(self, longest_s: float) -> bool:
+        """Sleep until something arrives or is due; return whether the line to the store was cut meanwhile."""
         bell, nudge = self._bell, self._nudge
         if bell is None or nudge is None:
             time.sleep(min(longest_s, 0.01))
-            return
+            return False
         with self._lock:
             idle = not self._waiting
         descriptors = [bell.fileno(), nudge[0].fileno()]
@@ -280,6 +281,7 @@ class Client:
         if descriptors[1] in ready:
             nudge[0].recv(4096)
         self._idle_rounds = 0 if ready or not idle else self._idle_rounds + 1
+        return bell.was_cut()
 
     def _finished(self) -> bool:
         """Whether the reader may end; if so it has unregistered itself and ended an unused session."""

@@ -23,6 +23,14 @@ class Doorbell(Protocol):
     def clear(self) -> None:
         """Consume every ring so far. Never blocks."""
 
+    def was_cut(self) -> bool:
+        """Return whether the line to the store broke since the last call.
+
+        If so, the store may have crashed and lost what it need not keep, such as watches: ask again for everything
+        that is still waited for. Only stores that lose such things with the line tell of it.
+        """
+        return False
+
     @abstractmethod
     def ring(self) -> None:
         """Ring this bell from the same process. Never blocks, never fails."""

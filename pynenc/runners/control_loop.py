@@ -163,4 +163,4 @@ class ControlLoop:
         until_s = min(moment for moment in moments if moment is not None)
         rang = yield from self._steering.sleep((self._executor.fileno(),), until_s - now_s)
         if rang:
-            self._session.rang()
+            self._session.rang(line_was_cut=self._steering.line_was_cut())

@@ -43,3 +43,7 @@ class Steering:
             return False
         self._doorbell.clear()
         return True
+
+    def line_was_cut(self) -> bool:
+        """Whether the line to the store broke since this was asked last: what it was to tell may be lost."""
+        return self._doorbell.was_cut()

@@ -150,9 +150,14 @@ class StoreSession:
 
     # --- when to exchange ---
 
-    def rang(self) -> None:
-        """Note that the doorbell rang: the store has something for this session, or somebody gave an order."""
+    def rang(self, *, line_was_cut: bool) -> None:
+        """Note that the doorbell rang: the store has something for this session, or somebody gave an order.
+
+        Args:
+            line_was_cut: the line to the store broke meanwhile; what is owned and watched has to be compared.
+        """
         self._again = True
+        self._uncertain = self._uncertain or line_was_cut
 
     def exchange_due(self) -> bool:
         """Whether there is something to tell the store, to ask it, or to renew."""

@@ -1,8 +1,9 @@
 """Bells that the server rings: one connection of a process listens on one channel, for all of its bells.
 
 An address is `<channel>/<number>`: functions NOTIFY the channel with the number. A notification that got lost costs
-latency only, so after a reconnection every bell is rung. Behind pgbouncer in transaction mode nothing can listen:
-there a thread rings the bells by the clock.
+latency only, so after a reconnection every bell is rung. A crash of the server, which may take what was committed
+without waiting for the disk, breaks the connection too: the bells say so. Behind pgbouncer in transaction mode nothing
+can listen: there a thread rings the bells by the clock, and an address has no channel.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class LocalBell(Doorbell):
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
         self._closed = False
-        self.address = f"{channel}/{number}"
+        self._was_cut = False
+        self.address = f"{channel}/{number}" if channel else str(number)
 
     def fileno(self) -> int:
         return self._receiver.fileno()
@@ -54,6 +56,14 @@ class LocalBell(Doorbell):
         except (BlockingIOError, OSError):
             # Full means rung already; closed means nobody listens.
             pass
+
+    def was_cut(self) -> bool:
+        was_cut, self._was_cut = self._was_cut, False
+        return was_cut
+
+    def note_cut(self) -> None:
+        """Have whoever hears the next ring learn that the line was broken."""
+        self._was_cut = True
 
     def close(self) -> None:
         if not self._closed:
@@ -84,7 +94,7 @@ class Bells:
             if self._pid != os.getpid():
                 self._renew()
             self._last += 1
-            bell = LocalBell(self, self._channel, self._last)
+            bell = LocalBell(self, "" if self._location.pooled else self._channel, self._last)
             self._local[self._last] = bell
             if self._listener is None:
                 self._listener = Listener(self._location, self._channel, self._local)
@@ -115,6 +125,7 @@ class Listener(threading.Thread):
         self._location = location
         self._channel = channel
         self._local = local
+        self._has_listened = False
         self._over, self._waker = socket.socketpair()
 
     def stop(self) -> None:
@@ -148,7 +159,8 @@ class Listener(threading.Thread):
         try:
             connection.execute(f"LISTEN {self._channel}; LISTEN {self._location.schema}")
             # What was rung while nobody listened is lost.
-            self._ring_all()
+            self._ring_all(after_cut=self._has_listened)
+            self._has_listened = True
             asked_s = time.monotonic()
             while True:
                 ready = select.select([connection.fileno(), self._over.fileno()], [], [], _ALIVE_S)[0]
@@ -169,6 +181,8 @@ class Listener(threading.Thread):
             elif (bell := self._local.get(int(notification.payload))) is not None:
                 bell.ring()
 
-    def _ring_all(self) -> None:
+    def _ring_all(self, *, after_cut: bool = False) -> None:
         for bell in list(self._local.values()):
+            if after_cut:
+                bell.note_cut()
             bell.ring()
