@@ -95,8 +95,10 @@ def _hygiene(database: Database) -> Op[list[Finding]]:
     """Return what keeps dead rows in the tables: every claim walks past those in its index."""
     rows = yield from database.query(
         "SELECT coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start))::float8 FROM pg_stat_activity "
-        "WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()), 0), "
-        "coalesce((SELECT max(extract(epoch FROM clock_timestamp() - prepared))::float8 FROM pg_prepared_xacts), 0), "
+        "WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND coalesce(datname, current_database()) = "
+        "current_database()), 0), "
+        "coalesce((SELECT max(extract(epoch FROM clock_timestamp() - prepared))::float8 FROM pg_prepared_xacts "
+        "WHERE database = current_database()), 0), "
         "coalesce((SELECT slot_name::text FROM pg_replication_slots WHERE age(xmin) > %s "
         "ORDER BY age(xmin) DESC LIMIT 1), ''), "
         "current_setting('autovacuum') = 'on' AND current_setting('track_counts') = 'on', "
