@@ -11,7 +11,7 @@ from pynenc.backends.postgresql.backend import PostgresqlBackend
 from pynenc.backends.postgresql.requests import EXCHANGE, exchange_columns
 from pynenc.composition import open_backend
 from pynenc.io import run
-from pynenc.model.ids import SessionId, new_invocation_id
+from pynenc.model.ids import Epoch, SessionId, new_invocation_id
 from pynenc.model.records import Claim, Exchange, SessionInfo, SessionKind, Started, Submission, Success
 from tests import stores
 from tests.servers import url_of
@@ -52,7 +52,7 @@ def test_what_an_exchange_reads_does_not_grow_with_what_its_session_owns(owned: 
         nobody = Claim(
             invocation_id=new_invocation_id(),
             session=session,
-            epoch=1,
+            epoch=Epoch(1),
             attempt=1,
             crashes=0,
             task_id="t",
