@@ -5,6 +5,7 @@ from __future__ import annotations
 from pynenc.runners.runner import (
     AsyncRunner,
     DummyRunner,
+    HybridRunner,
     MultiThreadRunner,
     PersistentProcessRunner,
     ProcessRunner,
@@ -15,6 +16,7 @@ from pynenc.runners.runner import (
 __all__ = [
     "AsyncRunner",
     "DummyRunner",
+    "HybridRunner",
     "MultiThreadRunner",
     "PersistentProcessRunner",
     "ProcessRunner",

@@ -1,8 +1,9 @@
 """A worker process: `python -m pynenc.worker --fd N`. Runs bodies for the runner at the other end of the socket.
 
-States: greeting -> loading -> serving -> gone. The main thread reads frames and never runs a body; bodies run one at a
-time in threads, and one that waits keeps its thread while the next runs. When the socket closes the process ends at
-once: what its bodies achieve from then on is worthless, their session is gone.
+States: greeting -> loading -> serving -> gone. The main thread reads frames and never runs a body; bodies run in
+threads or on an event loop (`WorkerMode`), as many at a time as the runner said, and one that waits lends its slot to
+the next. When the socket closes the process ends at once: what its bodies achieve from then on is worthless, their
+session is gone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,8 +26,11 @@ import msgspec
 from pynenc.core.loading import AppReference, load_app
 from pynenc.errors import ProtocolError
 from pynenc.model.records import Completion, Failure, Success
+from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
     Began,
+    Displaced,
+    Executor,
     ExecutorEvent,
     Finished,
     Lost,
@@ -41,6 +47,7 @@ from pynenc.runners.black_box import record_lines, record_stacks
 from pynenc.runners.linked import LinkedOrchestrator, RunnerLine
 from pynenc.runners.now_running import NowRunning
 from pynenc.runners.thread_executor import ThreadExecutor
+from pynenc.runners.worker_config import WorkerConfig, WorkerMode
 from pynenc.wire.frames import (
     PROTOCOL,
     Abandon,
@@ -152,7 +159,7 @@ class FrameOutbox:
                 self.send(FrameType.RETURNED, Abandon(((event.invocation_id, event.epoch),), event.detail))
             case Began():
                 self.send(FrameType.STARTED, StartedFrame(((event.invocation_id, event.epoch, event.thread),)))
-            case Lost() | Finished():
+            case Lost() | Finished() | Displaced():
                 pass
 
     def _flush(self) -> None:
@@ -203,7 +210,7 @@ class Worker:
         self._decoder = FrameDecoder()
         self._outbox = FrameOutbox(connection)
         self._line = RunnerLine(self._call)
-        self._executor: ThreadExecutor | None = None
+        self._executor: Executor | None = None
 
     def serve(self) -> None:
         """Greet, then do what the runner says until it closes."""
@@ -236,7 +243,7 @@ class Worker:
             raise ProtocolError(f"a {frame.type.name} frame before WELCOME")
         self._run(self._executor, frame)
 
-    def _run(self, executor: ThreadExecutor, frame: Frame) -> None:
+    def _run(self, executor: Executor, frame: Frame) -> None:
         body = frame.body
         match frame.type:
             case FrameType.RUN:
@@ -274,15 +281,26 @@ class Worker:
             sys.exit(1)
         _warm_up(app)
         app.use_orchestrator(LinkedOrchestrator(self._line, lambda: app.backend.orchestrator))
-        self._executor = ThreadExecutor(
-            app.execution,
-            slots=1,
+        self._executor = self._make_executor(app.execution, welcome)
+        self._executor.start()
+        self._outbox.send(FrameType.CREDIT, Credit(CREDITS))
+
+    def _make_executor(self, execution: AttemptExecution, welcome: Welcome) -> Executor:
+        config = WorkerConfig.of_frame(welcome.config)
+        make: Callable[..., Executor] = ThreadExecutor
+        if config.mode is WorkerMode.ASYNCIO:
+            from pynenc.runners.asyncio_executor import AsyncioExecutor
+
+            # The runner sends no more than there are slots: a body that is no coroutine finds a thread at once.
+            make = partial(AsyncioExecutor, threads=config.slots)
+        return make(
+            execution,
+            slots=config.slots,
             runner_name=welcome.runner_name,
             outbox=self._outbox,
             worker=os.getpid(),
             now_running=self._now_running,
         )
-        self._outbox.send(FrameType.CREDIT, Credit(CREDITS))
 
 
 def _warm_up(app: Pynenc) -> None:

@@ -89,12 +89,27 @@ class RunnerSettings:
     max_crashes = Setting[int](
         kinds.whole(), 5, "Times that an invocation may take its worker down with it before it fails for good."
     )
-    concurrency = Setting[int](kinds.whole(), 0, "Bodies at once of an asyncio runner; 0 for its own default.")
+    concurrency = Setting[int](
+        kinds.whole(),
+        0,
+        "Bodies at once of an asyncio runner, or of each process of a hybrid one; 0 for its own default.",
+    )
+    worker_mode = Setting[str](
+        kinds.word_of("threads", "asyncio"), "threads", "How each process of a hybrid runner runs its bodies."
+    )
     min_threads = Setting[int](kinds.whole(1), 1, "Threads that are always there.")
     max_threads = Setting[int](kinds.whole(), 0, "Most bodies at once of a thread runner; 0 for its own default.")
     min_processes = Setting[int](kinds.whole(1), 1, "Worker processes that are always there.")
     max_processes = Setting[int](kinds.whole(), 0, "Most worker processes; 0 for one per core.")
-    num_processes = Setting[int](kinds.whole(), 0, "Worker processes of a process runner; 0 for one per core.")
+    num_processes = Setting[int](
+        kinds.whole(), 0, "Worker processes, always as many; 0 for min_processes to max_processes."
+    )
+    enforce_max_processes = Setting[bool](
+        kinds.FLAG, True, "Whether a multi-thread runner always has max_processes, whatever the load."
+    )
+    idle_timeout_process_sec = Setting[float](
+        kinds.number(0), 4.0, "Seconds without use after which a worker process above min_processes ends."
+    )
     worker_max_tasks = Setting[int](
         kinds.whole(), 0, "Bodies after which a worker process is replaced; 0 for no such limit."
     )

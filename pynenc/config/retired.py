@@ -82,7 +82,4 @@ class RetiredSettings:
     event_max_records = _whole(0, _EVENTS)
     trigger_run_max_records = _whole(0, _EVENTS)
 
-    enforce_max_processes = _flag(True, _STEADY)
-    idle_timeout_process_sec = _number(4, _STEADY)
-
     truncate_log_ids = _flag(True, "`compact_log_context` shortens ids")

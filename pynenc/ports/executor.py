@@ -68,7 +68,14 @@ class Lost(Struct, frozen=True):
     detail: str
 
 
-ExecutorEvent: TypeAlias = Finished | Began | WaitWanted | WatchWanted | Noted | Returned | Lost
+class Displaced(Struct, frozen=True):
+    """A body ended with its worker and is not known to be at fault: the executor begins it again under its claim."""
+
+    invocation_id: InvocationId
+    epoch: Epoch
+
+
+ExecutorEvent: TypeAlias = Finished | Began | WaitWanted | WatchWanted | Noted | Returned | Lost | Displaced
 
 
 class Resumption(Struct, frozen=True):

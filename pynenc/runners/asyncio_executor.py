@@ -27,7 +27,8 @@ from pynenc.ports.executor import (
     WatchWanted,
 )
 from pynenc.runners.body import BodyHost, CoroutineBody
-from pynenc.runners.mailbox import Mailbox
+from pynenc.runners.mailbox import Mailbox, Outbox
+from pynenc.runners.now_running import NowRunning
 from pynenc.runners.thread_executor import ThreadExecutor
 
 Key = tuple[InvocationId, Epoch]
@@ -43,6 +44,10 @@ class AsyncioExecutor(Executor, BodyHost):
         slots: coroutines that run at a time; those that await other invocations do not count.
         runner_name: for people.
         clock: the clock of the control loop.
+        threads: bodies that are no coroutines and run at a time.
+        outbox: where events go; None: to `poll`.
+        worker: what completions name as worker; None: 1 for coroutines, the number of the thread for others.
+        now_running: is told which bodies run.
     """
 
     def __init__(
@@ -52,13 +57,19 @@ class AsyncioExecutor(Executor, BodyHost):
         slots: int,
         runner_name: str,
         clock: Callable[[], float] = time.monotonic,
+        threads: int = _SYNC_THREADS,
+        outbox: Outbox | None = None,
+        worker: int | None = None,
+        now_running: NowRunning | None = None,
     ) -> None:
         self.execution = execution
         self.slots = slots
         self.runner_name = runner_name
         self.clock = clock
         self._mailbox = Mailbox()
-        self.outbox = self._mailbox
+        self.outbox: Outbox = outbox or self._mailbox
+        self._worker = worker
+        self._now_running = now_running
         self._lock = threading.Lock()
         self._used = 0
         """Slots held by coroutines."""
@@ -69,8 +80,15 @@ class AsyncioExecutor(Executor, BodyHost):
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name=runner_name, daemon=True)
+        self._resting = False
         self._threads = ThreadExecutor(
-            execution, slots=_SYNC_THREADS, runner_name=runner_name, clock=clock, outbox=self._mailbox
+            execution,
+            slots=threads,
+            runner_name=runner_name,
+            clock=clock,
+            outbox=self.outbox,
+            worker=worker,
+            now_running=now_running,
         )
 
     # --- Executor ---
@@ -91,7 +109,7 @@ class AsyncioExecutor(Executor, BodyHost):
         return None
 
     def spare(self) -> int:
-        in_threads = _SYNC_THREADS - self._threads.spare()
+        in_threads = self._threads.slots - self._threads.spare()
         return self.slots - self._used - len(self._waiting) - in_threads
 
     def run(self, claims: Sequence[Claim]) -> None:
@@ -168,22 +186,26 @@ class AsyncioExecutor(Executor, BodyHost):
 
     def _begin(self, claims: Sequence[Claim]) -> None:
         """Let coroutines begin that got their slots."""
-        if claims:
-            self._loop.call_soon_threadsafe(self._create_tasks, claims)
+        if not claims:
+            return
+        bodies = [CoroutineBody(claim, self, worker=self._worker or 1) for claim in claims]
+        with self._lock:
+            # From here on they can be stopped, whether the loop has come to them or not.
+            for body in bodies:
+                key = (body.claim.invocation_id, body.claim.epoch)
+                self._bodies[key] = self._unannounced[key] = body
+        self._loop.call_soon_threadsafe(self._create_tasks, bodies)
 
-    def _create_tasks(self, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            task = self._loop.create_task(self._perform(claim))
+    def _create_tasks(self, bodies: Sequence[CoroutineBody]) -> None:
+        for body in bodies:
+            task = self._loop.create_task(self._perform(body))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _perform(self, claim: Claim) -> None:
-        key = (claim.invocation_id, claim.epoch)
-        body = CoroutineBody(claim, self, worker=1)
-        with self._lock:
-            self._bodies[key] = self._unannounced[key] = body
+    async def _perform(self, body: CoroutineBody) -> None:
+        self.goes_on(body.claim)
         completion, held = await body.arun()
-        self._over(key, body, completion, held)
+        self._over((body.claim.invocation_id, body.claim.epoch), body, completion, held)
 
     def _over(self, key: Key, body: CoroutineBody, completion: Completion, held: bool) -> None:
         with self._lock:
@@ -191,9 +213,19 @@ class AsyncioExecutor(Executor, BodyHost):
             self._unannounced.pop(key, None)
             if held:
                 self._used -= 1
+        if self._now_running is not None:
+            self._now_running.clear(*key)
         if not body.abandoned:
             self.outbox.put(Finished(completion))
         self._fill_slots()
+        if not self._resting:
+            # Behind the coroutines that end in this round of the loop.
+            self._resting = True
+            self._loop.call_soon(self._rest)
+
+    def _rest(self) -> None:
+        self._resting = False
+        self.outbox.rest()
 
     # --- slots ---
 
@@ -201,17 +233,19 @@ class AsyncioExecutor(Executor, BodyHost):
         raise AssertionError("coroutines are never suspended as a whole")
 
     def goes_on(self, claim: Claim) -> None:
-        """Nobody asks which of the coroutines runs."""
+        if self._now_running is not None:
+            self._now_running.note(claim.invocation_id, claim.epoch)
 
     def watch(self, invocation_id: InvocationId, epoch: Epoch, waits: tuple[InvocationId, ...]) -> None:
         self.outbox.put(WatchWanted(invocation_id, epoch, waits))
+        self.outbox.rest()
 
     def lend(self) -> None:
         with self._lock:
             self._used -= 1
         self._fill_slots()
         # The control loop learns that a slot is free for new work.
-        self._mailbox.nudge()
+        self.outbox.nudge()
 
     def reclaim(self, go: Callable[[], bool]) -> None:
         with self._lock:

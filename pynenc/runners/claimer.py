@@ -17,7 +17,8 @@ class Claimer:
     """
 
     def __init__(self, *, slots: int, prefetch: bool, most: int) -> None:
-        self._slots = slots
+        self.slots = slots
+        """How many bodies run at a time; may change."""
         self._prefetch = prefetch
         self._most = most
         self._mean_run_s: float | None = None
@@ -49,7 +50,7 @@ class Claimer:
             return 0
         if mean > _LONG_IN_ROUND_TRIPS * self._round_trip_s:
             return 0
-        bodies = self._slots * self._round_trip_s * _HEADROOM / max(mean, _SHORTEST_RUN_S)
+        bodies = self.slots * self._round_trip_s * _HEADROOM / max(mean, _SHORTEST_RUN_S)
         return min(self._most, int(bodies))
 
     def want(self, spare: int) -> int:

@@ -1,7 +1,10 @@
 """Which claims go to which worker process, and when.
 
 Bodies much shorter than the way to a worker are sent ahead in batches; anything longer is sent when there is a slot.
-A body that turns out to be long keeps nobody behind it: what was sent ahead is taken back and goes where there is room.
+Bodies that turn out to be long keep nobody behind them: what was sent ahead is taken back and goes where there is room.
+
+*Suspects* are bodies of which one ended a worker. They run apart, in workers that run nothing else, in groups that are
+halved each time another worker ends: whoever is alone with the end of its worker is the culprit (`worker_endings`).
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ _MOST_AHEAD = 64
 _SHORT_S = 0.002
 """Bodies shorter than this are sent ahead in batches: the way to the worker would cost more than they do."""
 _LONG_S = 0.02
-"""A body that runs so long keeps others from beginning: they are taken back and go where there is room."""
+"""Bodies that run so long keep others from beginning: they are taken back and go where there is room."""
 _SMOOTHING = 0.1
+_MOST_APART = 2
+_SUSPICIOUS_CRASHES = 2
+"""What took down so many workers runs apart from the start, where its next crash is certain to be its own."""
 
 Shares = list[tuple[WorkerProcess, list[SentRun]]]
 
@@ -27,35 +33,63 @@ class Dispatcher:
 
     Args:
         clock: the clock of the control loop.
+        slots: bodies that a worker runs at a time.
+        ahead: whether a worker may be sent more than it has slots for.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, slots: int, ahead: bool) -> None:
         self._clock = clock
+        self._slots = slots
+        self._ahead = ahead
         self._backlog: deque[SentRun] = deque()
+        self._groups: deque[list[SentRun]] = deque()
+        """Suspects that wait for a worker apart."""
         self._mean_s = 0.0
 
     def __len__(self) -> int:
-        return len(self._backlog)
+        return len(self._backlog) + sum(map(len, self._groups))
 
-    # --- the backlog ---
+    # --- what waits ---
 
     def add(self, claims: Iterable[Claim]) -> None:
         """Queue new claims."""
         now_s = self._clock()
-        self._backlog.extend(SentRun(claim, now_s) for claim in claims)
+        for claim in claims:
+            run = SentRun(claim, now_s)
+            if self._slots > 1 and claim.crashes >= _SUSPICIOUS_CRASHES:
+                self._groups.append([run])
+            else:
+                self._backlog.append(run)
 
     def put_back(self, runs: Sequence[SentRun], *, behind: int = 0) -> None:
-        """Queue again what a worker had and did not begin: in front, behind the first `behind`."""
+        """Queue again what a worker had: in front, behind the first `behind`."""
         for index, run in enumerate(runs):
             self._backlog.insert(behind + index, SentRun(run.claim, run.since_s))
 
+    def put_apart(self, suspects: Sequence[SentRun]) -> None:
+        """Queue those of which one ended a worker: each half of them is tried by itself."""
+        again = [SentRun(run.claim, run.since_s) for run in suspects]
+        middle = (len(again) + 1) // 2
+        self._groups.extend(half for half in (again[:middle], again[middle:]) if half)
+
     def drop(self, keys: set[Key]) -> list[Claim]:
         """Forget these and return those that were here."""
-        return self._take(lambda run: run.key in keys)
+        dropped = self._take(lambda run: run.key in keys)
+        for group in self._groups:
+            dropped += [run.claim for run in group if run.key in keys]
+        groups = ([run for run in group if run.key not in keys] for group in self._groups)
+        self._groups = deque(group for group in groups if group)
+        return dropped
 
     def take_older(self, oldest_s: float) -> list[Claim]:
-        """Forget and return what was claimed at `oldest_s` or before."""
+        """Forget and return what was claimed at `oldest_s` or before, but for suspects: others know nothing of them."""
         return self._take(lambda run: run.since_s <= oldest_s)
+
+    def take_suspects(self) -> list[Claim]:
+        """Forget and return the suspects that wait."""
+        taken = [run.claim for group in self._groups for run in group]
+        self._groups.clear()
+        return taken
 
     def _take(self, wanted: Callable[[SentRun], bool]) -> list[Claim]:
         taken = [run.claim for run in self._backlog if wanted(run)]
@@ -69,19 +103,27 @@ class Dispatcher:
         """Take the length of a body into account."""
         self._mean_s += _SMOOTHING * (ran_us / 1e6 - self._mean_s)
 
+    def workers_apart(self, workers: Iterable[WorkerProcess]) -> int:
+        """Return how many workers suspects need."""
+        in_use = sum(worker.apart and bool(worker.runs) for worker in workers)
+        return min(_MOST_APART, in_use + len(self._groups))
+
     def share_out(self, workers: Iterable[WorkerProcess], most_of: Callable[[WorkerProcess], int | None]) -> Shares:
-        """Take claims from the backlog for the workers that have room: those that have least first, all alike.
+        """Take claims for the workers that have room: those that have least first, all alike.
 
         Args:
             most_of: how many more a worker may have; None: any number.
         """
-        if not self._backlog:
-            return []
-        now_s = self._clock()
-        ready = sorted((each for each in workers if each.ready and not each.retiring), key=lambda each: each.busy)
-        share = max(1, -(-len(self._backlog) // max(1, len(ready))))
         shares: Shares = []
-        for worker in ready:
+        if self._groups:
+            apart = (worker for worker in workers if worker.apart and self._takes(worker) and not worker.runs)
+            shares += [(worker, self._groups.popleft()) for worker in apart if self._groups]
+        if not self._backlog:
+            return shares
+        now_s = self._clock()
+        ready = [worker for worker in workers if not worker.apart and self._takes(worker)]
+        share = max(1, -(-len(self._backlog) // max(1, len(ready))))
+        for worker in sorted(ready, key=lambda each: each.busy):
             take = min(self._room(worker, now_s), share, len(self._backlog))
             most = most_of(worker)
             take = take if most is None else min(take, most)
@@ -89,22 +131,26 @@ class Dispatcher:
                 shares.append((worker, [self._backlog.popleft() for _ in range(take)]))
         return shares
 
+    def _takes(self, worker: WorkerProcess) -> bool:
+        return worker.ready and not worker.draining and not worker.retiring
+
     def _room(self, worker: WorkerProcess, now_s: float) -> int:
-        if worker.draining or worker.retiring:
-            return 0
-        most = _MOST_AHEAD if self._mean_s < _SHORT_S else 1
-        running = worker.running()
-        long = running is not None and running.began_s is not None and now_s - running.began_s >= _LONG_S
-        return (1 if long else most) - worker.busy
+        short = self._ahead and self._mean_s < _SHORT_S and not self._runs_only_long(worker, now_s)
+        return (max(_MOST_AHEAD, self._slots) if short else self._slots) - worker.busy
 
     # --- long bodies ---
 
+    def _runs_only_long(self, worker: WorkerProcess, now_s: float) -> bool:
+        if worker.free_slots > 0:
+            return False
+        return all(now_s - run.began_s >= _LONG_S for run in worker.running() if run.began_s is not None)
+
     def blocked(self, workers: Iterable[WorkerProcess]) -> list[WorkerProcess]:
-        """Return the workers in which claims stand behind a long body."""
+        """Return the workers in which claims stand behind long bodies."""
         now_s = self._clock()
         return [worker for worker in workers if (at_s := self.blocked_at_s(worker)) is not None and now_s >= at_s]
 
     def blocked_at_s(self, worker: WorkerProcess) -> float | None:
-        """Return when a worker's body counts as long; None if nothing stands behind it."""
+        """Return when the bodies that a worker runs all count as long; None if nothing stands behind them."""
         since_s = worker.waiting_since_s
         return None if since_s is None else since_s + _LONG_S

@@ -4,7 +4,7 @@ States of a worker here: serving -> retiring (gets no more bodies, its replaceme
 is left in it. Retiring is decided between bodies, so nothing is interrupted by it. While bodies run that have a limit
 of memory or of processor time, the keeper looks at their workers:
 * above the hard limit of memory a worker is killed. If one body ran in it, that body fails as `TaskMemoryExceeded`;
-  if several did, nobody knows whose memory it was, and all of them count a crash.
+  if several did, nobody knows whose memory it was: they begin again apart, until one is alone (`worker_endings`).
 * a body above its processor time is stopped like one above its time: asked, then ended by force.
 """
 
@@ -136,12 +136,14 @@ class LimitKeeper:
     def _end_for_memory(self, worker: WorkerProcess, running: list[SentRun], now_s: float) -> None:
         """Have the worker say where it stands, then kill it: asking would let it grow on."""
         logger.warning("worker %d uses more memory than it may and is killed", worker.pid)
+        if len(running) > 1:
+            worker.signal(signal.SIGKILL)
+            return
+        (run,) = running
         worker.signal(STACKS)
-        for run in running:
-            if len(running) == 1:
-                run.stopping = StopReason.MEMORY.value
-            run.terminated = True
-            run.kill_at_s = now_s + _STACKS_TO_KILL_S
+        run.stopping = StopReason.MEMORY.value
+        run.terminated = True
+        worker.doom(run, now_s + _STACKS_TO_KILL_S)
 
     def _look_by(self, at_s: float) -> None:
         if self._look_at_s is None or at_s < self._look_at_s:

@@ -37,7 +37,9 @@ from pynenc.ports.executor import (
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.dispatcher import Dispatcher
 from pynenc.runners.limit_keeper import LimitKeeper, force
+from pynenc.runners.scaling import Load, Scaling
 from pynenc.runners.store_calls import StoreCalls
+from pynenc.runners.worker_config import WorkerConfig, WorkerMode
 from pynenc.runners.worker_endings import endings_of
 from pynenc.runners.worker_fleet import WorkerFleet
 from pynenc.runners.worker_limits import WorkerLimits
@@ -65,13 +67,14 @@ _LIMIT_GRACE_S = 1.0
 
 
 class ProcessExecutor(Executor):
-    """Up to `slots` bodies at a time, one in each worker process.
+    """Bodies in worker processes: one at a time in each, or as many as `config` says.
 
     Args:
         execution: says what follows a body that had to be killed.
         orchestrator: performs what bodies submit.
         reference: how workers get the app.
-        slots: number of worker processes.
+        scaling: how many worker processes there are.
+        config: what each of them is.
         runner_name: for people.
         limits: of each worker process.
         clock: the clock of the control loop.
@@ -83,18 +86,23 @@ class ProcessExecutor(Executor):
         orchestrator: Orchestrator,
         reference: AppReference,
         *,
-        slots: int,
+        scaling: Scaling,
+        config: WorkerConfig,
         runner_name: str,
         limits: WorkerLimits = WorkerLimits(),  # noqa: B008 - a frozen value
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.slots = slots
+        self.slots = scaling.size * config.slots
+        self._scaling = scaling
+        self._slots_each = config.slots
         self._execution = execution
         self._calls = StoreCalls(orchestrator)
         self._clock = clock
-        welcome = Welcome(PROTOCOL, runner_name, msgspec.msgpack.encode(reference))
-        self._fleet = WorkerFleet(welcome, size=slots, clock=clock)
-        self._dispatcher = Dispatcher(clock)
+        welcome = Welcome(PROTOCOL, runner_name, msgspec.msgpack.encode(reference), config.as_frame())
+        self._fleet = WorkerFleet(welcome, size=scaling.size, slots=config.slots, clock=clock)
+        # Coroutines take nothing from each other while they wait: what a loop has no slot for goes elsewhere.
+        ahead = config.mode is WorkerMode.THREADS
+        self._dispatcher = Dispatcher(clock, slots=config.slots, ahead=ahead)
         self._keeper = LimitKeeper(limits, clock, self._stop_over_limit)
         self._owners: dict[Key, WorkerProcess] = {}
         self._recalled: set[Key] = set()
@@ -104,7 +112,7 @@ class ProcessExecutor(Executor):
     # --- Executor ---
 
     def start(self) -> None:
-        self._fleet.start()
+        self._fleet.adjust()
 
     def fileno(self) -> int:
         return self._fleet.fileno()
@@ -121,23 +129,31 @@ class ProcessExecutor(Executor):
         self._keeper.look(self._fleet)
         self._retire_for_age()
         self._escalate()
-        self._fleet.dismiss()
-        self._fleet.replace()
+        self._adjust_workers()
         self._dispatch()
         events, self._events = self._events, []
         return events
 
     def due_at_s(self) -> float | None:
-        moments = [run.kill_at_s for worker in self._fleet for run in worker.runs.values() if run.kill_at_s]
+        moments = [run.kill_at_s for worker in self._fleet for run in worker.doomed.values() if run.kill_at_s]
         moments += [at_s for worker in self._fleet if (at_s := self._dispatcher.blocked_at_s(worker)) is not None]
-        others = (self._fleet.restart_at_s, self._keeper.due_at_s, self._keeper.aging_at_s(self._fleet))
+        others = (
+            self._fleet.due_at_s,
+            self._scaling.due_at_s(),
+            self._keeper.due_at_s,
+            self._keeper.aging_at_s(self._fleet),
+        )
         moments += [at_s for at_s in others if at_s is not None]
         if self._events:
             moments.append(self._clock())
         return min(moments, default=None)
 
     def spare(self) -> int:
-        return self.slots - len(self._dispatcher) - sum(worker.busy for worker in self._fleet)
+        workers = sum(worker.ready and not worker.apart and not worker.retiring for worker in self._fleet)
+        if self._fleet.is_up:
+            # More come up for what is claimed for them.
+            workers += self._scaling.room
+        return workers * self._slots_each - len(self._dispatcher) - sum(worker.busy for worker in self._fleet)
 
     def run(self, claims: Sequence[Claim]) -> None:
         self._dispatcher.add(claims)
@@ -148,7 +164,7 @@ class ProcessExecutor(Executor):
             worker, run = self._find(item.invocation_id, item.epoch)
             if worker is None or run is None:
                 continue
-            run.parked = False
+            worker.park(run, parked=False)
             # It goes on before claims that have not begun: what was begun is finished first.
             reply = item.reply
             self._send_outcomes(
@@ -175,7 +191,7 @@ class ProcessExecutor(Executor):
         if run.stopping is None:
             run.stopping = why.value
             if run.began and not run.parked:
-                run.kill_at_s = self._clock() + grace_s
+                worker.doom(run, self._clock() + grace_s)
         self._fleet.send(worker, FrameType.CANCEL, Cancel(invocation_id, epoch, why.value, int(grace_s * 1000)))
 
     def _stop_over_limit(self, run: SentRun, why: StopReason) -> None:
@@ -186,11 +202,12 @@ class ProcessExecutor(Executor):
         self._dispatcher.drop(gone)
         for key in gone:
             worker = self._owners.pop(key, None)
-            run = worker.runs.pop(key, None) if worker is not None else None
+            run = worker.remove(key) if worker is not None else None
             if worker is None or run is None:
                 continue
             if run.began and not run.parked:
                 # Nothing tells when a body that nobody asks about any more ends: its process ends now.
+                worker.blameless = True
                 worker.signal(signal.SIGKILL)
             else:
                 self._fleet.send(worker, FrameType.ABANDON, Abandon((key,)))
@@ -198,11 +215,13 @@ class ProcessExecutor(Executor):
     def recall(self, *, older_than_s: float) -> int:
         oldest_s = self._clock() - older_than_s
         returned = self._dispatcher.take_older(oldest_s)
+        if older_than_s <= 0:
+            returned += self._dispatcher.take_suspects()
         for claim in returned:
             self._events.append(Returned(claim.invocation_id, claim.epoch, "claimed ahead and not started"))
         coming = len(returned)
         for worker in self._fleet:
-            unstarted = [run.key for run in worker.runs.values() if not run.began and run.since_s <= oldest_s]
+            unstarted = [run.key for run in worker.unbegun if run.since_s <= oldest_s]
             if unstarted:
                 self._recalled.update(unstarted)
                 self._take_back(worker)
@@ -222,7 +241,7 @@ class ProcessExecutor(Executor):
     def _dispatch(self) -> None:
         for worker, runs in self._dispatcher.share_out(self._fleet, self._keeper.room):
             for run in runs:
-                worker.runs[run.key] = run
+                worker.add(run)
                 self._owners[run.key] = worker
             self._send_claims(worker, tuple(run.claim for run in runs))
             self._note_begin(worker)
@@ -273,19 +292,32 @@ class ProcessExecutor(Executor):
         """End by force what did not stop when asked."""
         now_s = self._clock()
         for worker in self._fleet:
-            for run in worker.runs.values():
+            for run in worker.doomed.values():
                 if run.kill_at_s is None or now_s < run.kill_at_s:
                     continue
                 force(worker, run, now_s, pause_s=_TERM_TO_KILL_S)
 
+    def _adjust_workers(self) -> None:
+        """Have as many workers as are needed, those for suspects included."""
+        fleet, scaling = self._fleet, self._scaling
+        idle = sum(worker.is_idle and not worker.apart for worker in fleet)
+        waiting = len(self._dispatcher) > 0 or any(worker.unbegun for worker in fleet)
+        scaling.look(self._clock(), Load(pressed=waiting and idle == 0 and fleet.is_up, idle=idle))
+        fleet.size = scaling.size
+        self.slots = scaling.size * self._slots_each
+        fleet.apart = self._dispatcher.workers_apart(fleet)
+        fleet.adjust()
+
     def _note_begin(self, worker: WorkerProcess) -> None:
-        run = worker.next_to_begin()
-        if run is not None:
-            run.began_s = self._clock()
+        self._began(worker, worker.begin(self._clock()))
+
+    def _began(self, worker: WorkerProcess, runs: Iterable[SentRun]) -> None:
+        for run in runs:
+            now_s = self._clock()
             if run.stopping is not None:
-                run.kill_at_s = run.began_s + _TERM_TO_KILL_S
+                worker.doom(run, now_s + _TERM_TO_KILL_S)
             self._keeper.began(run)
-            self._events.append(Began(*run.key, worker.pid, run.began_s))
+            self._events.append(Began(*run.key, worker.pid, now_s))
 
     # --- from workers ---
 
@@ -300,6 +332,9 @@ class ProcessExecutor(Executor):
             self._recalled.discard(key)
         self._events += endings.events
         self._dispatcher.put_back(endings.again)
+        if endings.suspects:
+            logger.warning("%d bodies ran in worker %d: they run apart now", len(endings.suspects), worker.pid)
+            self._dispatcher.put_apart(endings.suspects)
 
     def _take(self, worker: WorkerProcess, frame: Frame) -> None:
         body = frame.body
@@ -329,7 +364,7 @@ class ProcessExecutor(Executor):
                 worker.draining = False
                 self._recalled.difference_update(worker.runs)
                 worker.given_back = 0
-                self._note_begin(worker)
+                self._began(worker, worker.begin_rest(self._clock()))
             case FrameType.CREDIT:
                 self._fleet.came_up(worker)
             case FrameType.BYE:
@@ -376,18 +411,16 @@ class ProcessExecutor(Executor):
 
     def _forget(self, worker: WorkerProcess, key: Key) -> SentRun | None:
         self._owners.pop(key, None)
-        return worker.runs.pop(key, None)
+        return worker.remove(key)
 
     def _waits(self, worker: WorkerProcess, frame: SuspendFrame) -> None:
         key = (frame.invocation_id, frame.epoch)
         run = worker.runs.get(key)
         if run is None:
             return
-        run.parked = bool(frame.waits)
+        worker.park(run, parked=bool(frame.waits))
         run.watching = frame.watch and run.parked
-        if run.parked:
-            run.kill_at_s = None
-            run.resumed = True
+        run.resumed = run.resumed or run.parked
         if frame.watch:
             self._events.append(WatchWanted(*key, frame.waits))
         else:

@@ -33,6 +33,7 @@ from pynenc.model.records import (
 )
 from pynenc.ports.executor import (
     Began,
+    Displaced,
     Executor,
     ExecutorEvent,
     Finished,
@@ -237,11 +238,14 @@ class RunKeeper:
             else:
                 self._settler.add(suspend)
 
-    def _happened(self, run: Run, event: Began | WatchWanted | Returned | Lost) -> None:
+    def _happened(self, run: Run, event: Began | WatchWanted | Returned | Lost | Displaced) -> None:
         if isinstance(event, Began):
             self.table.began(run, event.at_s, event.worker)
         elif isinstance(event, WatchWanted):
             self._watches(run, event.waits)
+        elif isinstance(event, Displaced):
+            self.watch.drop((run.invocation_id, run.epoch))
+            self.table.begins_again(run, self._clock())
         else:
             self._came_back(run, event)
 

@@ -19,6 +19,7 @@ from pynenc.model.records import SessionInfo, SessionKind
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import Executor
 from pynenc.ports.orchestrator import Orchestrator
+from pynenc.runners import sizing
 from pynenc.runners.control_loop import ControlLoop
 from pynenc.runners.loop_config import LoopConfig
 from pynenc.runners.worker_limits import WorkerLimits
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DEFAULT_COROUTINES = 100
 _KILL_JOIN_S = 10.0
 _OPENING_S = 5.0
 
@@ -177,16 +177,7 @@ class ThreadRunner(Runner):
     def make_executor(self, name: str) -> Executor:
         from pynenc.runners.thread_executor import ThreadExecutor
 
-        return ThreadExecutor(self.app.execution, slots=self._slots(), runner_name=name)
-
-    def _slots(self) -> int:
-        conf = self.app.conf
-        most = conf.max_threads or min(32, (os.cpu_count() or 1) + 4)
-        return max(conf.min_threads, most, conf.min_parallel_slots if not conf.max_threads else 1)
-
-
-class MultiThreadRunner(ThreadRunner):
-    """Published name: in this release the same as `ThreadRunner` with its own defaults."""
+        return ThreadExecutor(self.app.execution, slots=sizing.threads(self.app.conf), runner_name=name)
 
 
 class ProcessRunner(Runner):
@@ -195,11 +186,13 @@ class ProcessRunner(Runner):
     def make_executor(self, name: str) -> Executor:
         from pynenc.runners.process_executor import ProcessExecutor
 
+        processes = self.processes()
         return ProcessExecutor(
             self.app.execution,
             self.app.control,
             self.app.reference(),
-            slots=self._slots(),
+            scaling=processes.scaling(),
+            config=processes.worker,
             runner_name=name,
             limits=self._limits(),
         )
@@ -213,13 +206,31 @@ class ProcessRunner(Runner):
             hard_memory_bytes=conf.worker_hard_memory_limit,
         )
 
-    def _slots(self) -> int:
-        conf = self.app.conf
-        return max(1, conf.num_processes or conf.max_processes or os.cpu_count() or 1)
+    def processes(self) -> sizing.Processes:
+        """Return how many workers it has, and what each is.
+
+        Raises:
+            ConfigurationError: the settings contradict each other.
+        """
+        return sizing.single(self.app.conf)
 
 
 class PersistentProcessRunner(ProcessRunner):
     """Published name of the process runner: its workers live as long as it does."""
+
+
+class HybridRunner(ProcessRunner):
+    """Runs several bodies at a time in each of its worker processes: in threads, or on an event loop."""
+
+    def processes(self) -> sizing.Processes:
+        return sizing.hybrid(self.app.conf)
+
+
+class MultiThreadRunner(ProcessRunner):
+    """Published name of worker processes that each run bodies in threads, as many processes as are needed."""
+
+    def processes(self) -> sizing.Processes:
+        return sizing.multi_thread(self.app.conf)
 
 
 class AsyncRunner(Runner):
@@ -228,8 +239,7 @@ class AsyncRunner(Runner):
     def make_executor(self, name: str) -> Executor:
         from pynenc.runners.asyncio_executor import AsyncioExecutor
 
-        slots = self.app.conf.concurrency or _DEFAULT_COROUTINES
-        return AsyncioExecutor(self.app.execution, slots=slots, runner_name=name)
+        return AsyncioExecutor(self.app.execution, slots=sizing.coroutines(self.app.conf), runner_name=name)
 
 
 class DummyRunner(Runner):
@@ -243,9 +253,17 @@ class DummyRunner(Runner):
 
 _RUNNERS: dict[str, type[Runner]] = {
     each.__name__.lower(): each
-    for each in (ThreadRunner, MultiThreadRunner, ProcessRunner, PersistentProcessRunner, AsyncRunner, DummyRunner)
+    for each in (
+        ThreadRunner,
+        MultiThreadRunner,
+        ProcessRunner,
+        PersistentProcessRunner,
+        AsyncRunner,
+        HybridRunner,
+        DummyRunner,
+    )
 }
-_COMING = ("externalrunner", "rayrunner", "daskrunner", "kubernetesrunner", "hybridrunner")
+_COMING = ("externalrunner", "rayrunner", "daskrunner", "kubernetesrunner")
 
 
 def runner_class(name: str) -> type[Runner]:

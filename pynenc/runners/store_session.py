@@ -240,6 +240,7 @@ class StoreSession:
         assert self._session is not None
         batch, notes = self._settler.batch(), self._settler.notes()
         spare = self._executor.spare()
+        self._claimer.slots = self._executor.slots
         accepting = self._steering.accepting
         want = self._claimer.want(spare) if accepting else max(0, spare)
         idle = accepting and spare > 0

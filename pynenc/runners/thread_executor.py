@@ -50,7 +50,7 @@ class ThreadExecutor(Executor, BodyHost):
         clock: the clock of the control loop.
         outbox: where events go; None: to `poll`.
         worker: what completions name as worker; None: the number of the thread.
-        now_running: is told whose body has the (single) slot.
+        now_running: is told which bodies run.
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class ThreadExecutor(Executor, BodyHost):
     # --- BodyHost ---
 
     def park(self, suspend: Suspend) -> None:
+        self._stands(suspend.invocation_id, suspend.epoch)
         self._pool.lend()
         self._count(-1)
         self.outbox.put(WaitWanted(suspend))
@@ -187,7 +188,11 @@ class ThreadExecutor(Executor, BodyHost):
 
     def goes_on(self, claim: Claim) -> None:
         if self._now_running is not None:
-            self._now_running.set(claim.invocation_id, claim.epoch)
+            self._now_running.note(claim.invocation_id, claim.epoch)
+
+    def _stands(self, invocation_id: InvocationId, epoch: Epoch) -> None:
+        if self._now_running is not None:
+            self._now_running.clear(invocation_id, epoch)
 
     # --- bodies ---
 
@@ -208,6 +213,7 @@ class ThreadExecutor(Executor, BodyHost):
 
     def _over(self, body: Body, completion: Completion, held: bool) -> None:
         invocation_id = body.claim.invocation_id
+        self._stands(invocation_id, body.claim.epoch)
         with self._lock:
             # A newer claim of the same invocation may run already if this one was superseded.
             if self._bodies.get(invocation_id) is body:

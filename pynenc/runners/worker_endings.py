@@ -1,8 +1,15 @@
 """What becomes of the claims of a worker that died.
 
-The body that ran ends as `Crash`, or as what it was being stopped for. Claims it had not begun are run by another
-worker, stacks that waited are `Lost`. Which body ran is written in memory that outlives the worker, so nobody is blamed
-for what another one did.
+Which bodies ran is written in memory that outlives the worker (`NowRunning`), so nobody is blamed for what another one
+did. In this order:
+* a body that was being stopped ends as what it was being stopped for. If the runner ended the worker for its sake,
+  nobody else is to blame: bodies that ran beside it begin again here, uncounted.
+* the only body that ran ended its worker: `Crash`.
+* of several bodies any may be the one. They are *suspects*: none is counted, all begin again, apart from others and in
+  ever smaller groups, until one is alone with the end of its worker.
+* bodies that waited as a whole stood still: their stacks are `Lost`. Coroutines that await something may run branches
+  meanwhile and count as running.
+* claims that had not begun are run by another worker.
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ from msgspec.structs import replace
 
 from pynenc.model.records import Cancelled, Completion, Crash
 from pynenc.ports.attempts import AttemptExecution
-from pynenc.ports.executor import ExecutorEvent, Finished, Lost, Returned
+from pynenc.ports.executor import Displaced, ExecutorEvent, Finished, Lost, Returned
 from pynenc.ports.stopping import Seen, StopReason
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
 
@@ -27,6 +34,8 @@ class Endings(Struct, frozen=True):
     events: list[ExecutorEvent]
     again: list[SentRun]
     """To be run by another worker of this runner, in this order."""
+    suspects: list[SentRun]
+    """To be run apart: one of these ended the worker."""
 
 
 def endings_of(worker: WorkerProcess, seen: Seen, recalled: Set[Key], execution: AttemptExecution) -> Endings:
@@ -38,29 +47,33 @@ def endings_of(worker: WorkerProcess, seen: Seen, recalled: Set[Key], execution:
         recalled: claims that were to go back to the store if they had not begun.
         execution: says what follows an attempt that ran out of time.
     """
-    culprit = _culprit(worker)
-    events: list[ExecutorEvent] = []
-    again: list[SentRun] = []
+    to_blame = _to_blame(worker)
+    found = Endings([], [], [])
     for run in worker.runs.values():
+        blamed = run.key in to_blame
         if run.key in recalled:
-            events.append(Returned(*run.key, "not started when its worker died"))
-        elif run.key == culprit or run.watching or run.terminated:
-            events.append(Finished(_end_of(run, worker, seen, execution)))
-        elif run.parked:
-            events.append(Lost(*run.key, f"its worker is gone ({seen.how})"))
-        elif run.resumed:
-            events.append(Returned(*run.key, f"its worker is gone ({seen.how})"))
+            found.events.append(Returned(*run.key, "not started when its worker died"))
+        elif run.terminated or (blamed and (run.stopping is not None or len(to_blame) == 1)):
+            found.events.append(Finished(_end_of(run, worker, seen, execution)))
+        elif blamed:
+            found.suspects.append(run)
+        elif run.parked and not run.watching:
+            found.events.append(Lost(*run.key, f"its worker is gone ({seen.how})"))
+        elif run.resumed and not run.watching and run.key not in worker.noted():
+            found.events.append(Returned(*run.key, f"its worker is gone ({seen.how})"))
         else:
-            again.append(run)
-    return Endings(events, again)
+            found.again.append(run)
+    found.events.extend(Displaced(*run.key) for run in (*found.again, *found.suspects) if run.began)
+    return found
 
 
-def _culprit(worker: WorkerProcess) -> Key | None:
-    """Return the run whose body the worker died in: what it noted itself, else the first in the order sent."""
-    noted = worker.runs.get(worker.last_running())
-    if noted is None or noted.parked:
-        noted = worker.running()
-    return None if noted is None else noted.key
+def _to_blame(worker: WorkerProcess) -> Set[Key]:
+    """Return the runs one of which the worker died of: those it noted itself, else those that should have begun."""
+    if worker.blameless or any(run.terminated for run in worker.runs.values()):
+        return frozenset()
+    noted = worker.noted()
+    awake = [run for run in worker.runs.values() if run.watching or (run.began and not run.parked)]
+    return {run.key for run in awake if run.watching or run.key in noted} or {run.key for run in awake}
 
 
 def _end_of(run: SentRun, worker: WorkerProcess, seen: Seen, execution: AttemptExecution) -> Completion:

@@ -24,22 +24,27 @@ _ENDING_S = 0.05
 
 
 class WorkerFleet:
-    """`size` workers, each told `welcome`.
+    """As many workers as are wanted, each told `welcome`.
 
     Args:
         welcome: what each worker is told first.
         size: how many there should be.
+        slots: bodies that each runs at a time.
         clock: the clock of the control loop.
     """
 
-    def __init__(self, welcome: Welcome, *, size: int, clock: Callable[[], float]) -> None:
+    def __init__(self, welcome: Welcome, *, size: int, slots: int, clock: Callable[[], float]) -> None:
+        self.size = size
+        self.apart = 0
+        """How many there should be beside those, for bodies that are suspected of ending workers."""
         self._welcome = welcome
-        self._size = size
+        self._slots = slots
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
         self._restart_pause_s = 0.0
-        self._restart_at_s: float | None = None
+        self._not_before_s = clock()
+        """When the next worker may be started."""
         self._closed = False
 
     def __iter__(self) -> Iterator[WorkerProcess]:
@@ -53,9 +58,15 @@ class WorkerFleet:
         return descriptor
 
     @property
-    def restart_at_s(self) -> float | None:
-        """When the next replacement is due."""
-        return self._restart_at_s
+    def due_at_s(self) -> float | None:
+        """When `adjust` has something to do; None if all are there."""
+        missing = self._missing(apart=False) > 0 or self._missing(apart=True) > 0
+        return self._not_before_s if missing else None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether all that are wanted are there and have loaded the app."""
+        return all(worker.ready for worker in self._workers) and self._missing(apart=False) <= 0
 
     # --- talking ---
 
@@ -89,10 +100,18 @@ class WorkerFleet:
 
     # --- coming and going ---
 
-    def start(self) -> None:
-        """Bring all workers up."""
-        while sum(not worker.retiring for worker in self._workers) < self._size:
-            self._add()
+    def adjust(self) -> None:
+        """Start what is missing, if it is time, and let go what is too much and has nothing to do."""
+        for apart in (False, True):
+            missing = self._missing(apart=apart)
+            if missing > 0 and self._clock() >= self._not_before_s and not self._closed:
+                for _ in range(missing):
+                    self._add(apart=apart)
+            elif missing < 0:
+                idle = [worker for worker in self._workers if worker.is_idle and worker.apart is apart]
+                for worker in idle[missing:]:
+                    self.retire(worker, "there is nothing to do for it")
+        self._dismiss()
 
     def came_up(self, worker: WorkerProcess) -> None:
         """Note that a worker has loaded the app."""
@@ -101,13 +120,11 @@ class WorkerFleet:
         self._restart_pause_s = 0.0
 
     def retire(self, worker: WorkerProcess, why: str) -> None:
-        """Give a worker no more to do, and start another one in its place; it ends when `dismiss` finds it idle."""
-        logger.info("worker %d is replaced: %s", worker.pid, why)
+        """Give a worker no more to do: `adjust` starts another one in its place, and ends it when it is idle."""
+        logger.info("worker %d retires: %s", worker.pid, why)
         worker.retiring = why
-        if self._restart_at_s is None and not self._closed:
-            self.start()
 
-    def dismiss(self) -> None:
+    def _dismiss(self) -> None:
         """Ask retiring workers to end in which nothing is left."""
         for worker in self._workers:
             if worker.retiring and not worker.runs and not worker.dismissed:
@@ -115,19 +132,12 @@ class WorkerFleet:
                 self.send(worker, FrameType.BYE, Bye(worker.retiring))
 
     def remove(self, worker: WorkerProcess) -> Seen:
-        """Take account of a worker that is gone, plan its replacement, and return what was seen of it."""
+        """Take account of a worker that is gone, and return what was seen of it."""
         self._forget(worker)
         seen = worker.end(_DYING_S)
         if not worker.retiring:
-            self._plan_replacement(worker, self._clock())
+            self._pause(worker, self._clock())
         return seen
-
-    def replace(self) -> None:
-        """Start what is missing, if it is time."""
-        if self._restart_at_s is None or self._clock() < self._restart_at_s or self._closed:
-            return
-        self._restart_at_s = None
-        self.start()
 
     def close(self, grace_s: float) -> None:
         """End the workers: asked first, killed after `grace_s`."""
@@ -142,8 +152,12 @@ class WorkerFleet:
         self._workers.clear()
         self._selector.close()
 
-    def _add(self) -> None:
-        worker = WorkerProcess(self._clock())
+    def _missing(self, *, apart: bool) -> int:
+        there = sum(worker.apart is apart and not worker.retiring for worker in self._workers)
+        return (self.apart if apart else self.size) - there
+
+    def _add(self, *, apart: bool) -> None:
+        worker = WorkerProcess(self._clock(), slots=self._slots, apart=apart)
         self._workers.append(worker)
         self._selector.register(worker.fileno(), selectors.EVENT_READ, worker)
         if worker.exit_fd is not None:
@@ -156,13 +170,14 @@ class WorkerFleet:
             self._selector.unregister(worker.exit_fd)
         self._workers.remove(worker)
 
-    def _plan_replacement(self, worker: WorkerProcess, now_s: float) -> None:
+    def _pause(self, worker: WorkerProcess, now_s: float) -> None:
+        """Let the next one start at once after a worker that had served; back off from ones that do not come up."""
         if worker.ready:
             self._restart_pause_s = 0.0
-            self._restart_at_s = now_s
+            self._not_before_s = now_s
             return
         self._restart_pause_s = min(_LONGEST_RESTART_S, self._restart_pause_s * 2 or _FIRST_RESTART_S)
-        self._restart_at_s = now_s + self._restart_pause_s
+        self._not_before_s = now_s + self._restart_pause_s
         logger.error(
             "worker %d did not come up: %s; the next one follows in %.1f s",
             worker.pid,

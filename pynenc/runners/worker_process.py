@@ -1,11 +1,13 @@
 """One worker process as its supervisor sees it: the socket, what was sent, what is known of its bodies.
 
-States: starting (no CREDIT yet) -> ready -> gone. Claims are run in the order sent, one at a time: the first that has
-neither ended nor parked is the one that runs.
+States: starting (no CREDIT yet) -> ready -> gone. Claims begin in the order sent, as soon as one of the worker's slots
+is free: so what has begun follows from what was sent, what ended and what parked, without a word from the worker, even
+if a body never lets it say anything again.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import select
@@ -14,6 +16,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Collection
 
 import msgspec
 
@@ -83,15 +86,21 @@ class SentRun:
 
 
 class WorkerProcess:
-    """A child process and its socket. Never blocks."""
+    """A child process and its socket. Never blocks.
 
-    def __init__(self, started_at_s: float) -> None:
+    Args:
+        started_at_s: now, by the clock of the control loop.
+        slots: bodies that it runs at a time.
+        apart: it is for bodies that are suspected of having ended another worker.
+    """
+
+    def __init__(self, started_at_s: float, *, slots: int = 1, apart: bool = False) -> None:
         mine, theirs = socket.socketpair()
         mine.setblocking(False)
         self._socket = mine
         self._decoder = FrameDecoder()
         self._unsent: deque[memoryview] = deque()
-        page = new_page()
+        page = new_page(slots)
         self._black_box = BlackBox()
         try:
             self._now_running = NowRunning(page)
@@ -99,29 +108,37 @@ class WorkerProcess:
                 self._process = _start(theirs.fileno(), page, self._black_box)
         finally:
             os.close(page)
-        self._last_running: Key | None = None
+        self._noted: set[Key] | None = None
         self.pid = self._process.pid
         # A child of a body may hold the worker's socket open: the end of the process is watched by itself.
         self._exit_fd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
         self.started_at_s = started_at_s
+        self.slots = slots
         self.draining = False
         """It was asked for what has not begun."""
         self.given_back = 0
         """How many claims it gave back so far."""
         self.ready = False
         self.ready_at_s = 0.0
+        self.apart = apart
         self.tasks = 0
         """How many bodies ended in it."""
         self.retiring = ""
         """Why it gets no more bodies and ends when nothing is left in it."""
         self.dismissed = False
         """It was asked to end."""
+        self.blameless = False
+        """The runner ended it for another reason than what it runs."""
         self._peak_bytes = 0
         self._killed = False
         self._out_of_memory_before = out_of_memory_kills()
         self.farewell = ""
         self.runs: dict[Key, SentRun] = {}
-        """What it has, in the order sent; resumed ones move to the end when they go on."""
+        """What it has, in the order sent."""
+        self._unbegun: dict[Key, SentRun] = {}
+        self._parked = 0
+        self.doomed: dict[Key, SentRun] = {}
+        """Those with a time at which they are ended by force."""
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -134,31 +151,85 @@ class WorkerProcess:
     # --- what it has ---
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it is there and has nothing, waiting bodies included."""
+        return self.ready and not self.runs and not self.retiring
+
+    @property
     def busy(self) -> int:
-        """How many of its claims hold or want its slot."""
-        return sum(not run.parked for run in self.runs.values())
+        """How many of its claims hold or want a slot."""
+        return len(self.runs) - self._parked
 
-    def running(self) -> SentRun | None:
-        """Return the run whose body has the slot."""
-        return next((run for run in self.runs.values() if run.began and not run.parked), None)
+    @property
+    def free_slots(self) -> int:
+        """How many more bodies could begin at once; negative while resumed ones wait for a slot."""
+        return self.slots - self.busy + len(self._unbegun)
 
-    def last_running(self) -> Key:
-        """Return whose body had the slot last, by what the worker itself noted; also once it has ended."""
-        return self._now_running.get() if self._last_running is None else self._last_running
+    @property
+    def unbegun(self) -> Collection[SentRun]:
+        """What has not begun, in the order sent."""
+        return self._unbegun.values()
+
+    def running(self) -> list[SentRun]:
+        """Return the runs whose bodies hold or want a slot, having begun."""
+        return [run for run in self.runs.values() if run.began and not run.parked]
+
+    def noted(self) -> set[Key]:
+        """Return whose bodies run by what the worker itself noted; also once it has ended."""
+        return self._now_running.names() if self._noted is None else self._noted
 
     @property
     def waiting_since_s(self) -> float | None:
-        """Since when the body runs behind which others wait to begin; None if none do."""
-        running = self.running()
-        if running is None or self.draining or all(run.began for run in self.runs.values()):
+        """Since when nothing but what runs has run, while claims wait behind it to begin; None if none do."""
+        if self.draining or not self._unbegun or self.free_slots > 0:
             return None
-        return running.began_s
+        return max((run.began_s for run in self.running() if run.began_s is not None), default=None)
 
-    def next_to_begin(self) -> SentRun | None:
-        """Return the run that begins as soon as the slot is free; None while another one has it."""
-        if self.running() is not None:
-            return None
-        return next((run for run in self.runs.values() if not run.began), None)
+    def add(self, run: SentRun) -> None:
+        """Note that it was sent `run`."""
+        self.runs[run.key] = self._unbegun[run.key] = run
+
+    def remove(self, key: Key) -> SentRun | None:
+        """Forget a run and return it; None if it is not there."""
+        run = self.runs.pop(key, None)
+        if run is not None:
+            self._unbegun.pop(key, None)
+            self.doomed.pop(key, None)
+            self._parked -= run.parked
+        return run
+
+    def begin(self, now_s: float) -> list[SentRun]:
+        """Note which runs have begun by now, and return those that had not before."""
+        begun = list(itertools.islice(self._unbegun.values(), max(0, self.free_slots)))
+        for run in begun:
+            del self._unbegun[run.key]
+            run.began_s = now_s
+        return begun
+
+    def begin_rest(self, now_s: float) -> list[SentRun]:
+        """Note that whatever it still has, has begun: it gave back all that had not."""
+        begun = list(self._unbegun.values())
+        self._unbegun.clear()
+        for run in begun:
+            run.began_s = now_s
+        return begun
+
+    def park(self, run: SentRun, *, parked: bool) -> None:
+        """Note that its body stands still, or goes on."""
+        self._parked += parked - run.parked
+        run.parked = parked
+        if parked:
+            self.spare_life(run)
+
+    def doom(self, run: SentRun, at_s: float) -> None:
+        """Note that it is ended by force at `at_s`."""
+        run.kill_at_s = at_s
+        self.doomed[run.key] = run
+
+    def spare_life(self, run: SentRun) -> None:
+        """Note that it is not to be ended by force."""
+        run.kill_at_s = None
+        self.doomed.pop(run.key, None)
 
     # --- the socket ---
 
@@ -221,7 +292,7 @@ class WorkerProcess:
     def end(self, timeout_s: float = 5.0) -> Seen:
         """Close the socket, make sure the process is gone, and return what was seen of it."""
         self._socket.close()
-        self._last_running = self._now_running.get()
+        self._noted = self._now_running.names()
         self._now_running.close()
         how = self._how(self._wait(timeout_s))
         if self.farewell:

@@ -14,6 +14,8 @@ ONE_SLOT: dict[str, dict[str, object]] = {
     "ThreadRunner": {"max_threads": 1},
     "ProcessRunner": {"num_processes": 1},
     "AsyncRunner": {"concurrency": 1},
+    "HybridRunner threads": {"num_processes": 1, "concurrency": 1, "worker_mode": "threads"},
+    "HybridRunner asyncio": {"num_processes": 1, "concurrency": 1, "worker_mode": "asyncio"},
 }
 
 
@@ -23,7 +25,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pynenc]:
     app = runner_app.app
     app.release_backend()
     app.conf.url = f"sqlite:///{tmp_path / 'runners.db'}"
-    app.conf.runner_cls = request.param
+    app.conf.runner_cls = request.param.split()[0]
     for name, value in ONE_SLOT[request.param].items():
         setattr(app.conf, name, value)
     with app.running(drain_timeout=10):

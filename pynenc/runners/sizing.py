@@ -1,0 +1,76 @@
+"""How much at once: what the settings of an app mean for each kind of runner."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pynenc.errors import ConfigurationError
+from pynenc.runners.scaling import Scaling
+from pynenc.runners.worker_config import WorkerConfig, WorkerMode
+
+if TYPE_CHECKING:
+    from pynenc.config.app_config import AppConfig
+
+DEFAULT_COROUTINES = 100
+_DEFAULT_THREADS = 8
+
+
+class Processes(Struct, frozen=True):
+    """How many worker processes, and what each is."""
+
+    least: int
+    most: int
+    worker: WorkerConfig
+    shrink_after_s: float
+
+    def scaling(self) -> Scaling:
+        """Return who decides how many there are at a time."""
+        return Scaling(self.least, self.most, shrink_after_s=self.shrink_after_s)
+
+
+def threads(conf: AppConfig) -> int:
+    """Return how many bodies a thread runner runs at a time."""
+    most = conf.max_threads or min(32, (os.cpu_count() or 1) + 4)
+    return max(conf.min_threads, most, conf.min_parallel_slots if not conf.max_threads else 1)
+
+
+def coroutines(conf: AppConfig) -> int:
+    """Return how many coroutines an asyncio runner runs at a time."""
+    return conf.concurrency or DEFAULT_COROUTINES
+
+
+def single(conf: AppConfig) -> Processes:
+    """Return the workers of a process runner: each runs one body at a time."""
+    return _processes(conf, WorkerConfig(), scales=conf.origin("min_processes") != "default")
+
+
+def hybrid(conf: AppConfig) -> Processes:
+    """Return the workers of a hybrid runner: each runs several bodies at a time."""
+    mode = WorkerMode(conf.worker_mode)
+    default = DEFAULT_COROUTINES if mode is WorkerMode.ASYNCIO else conf.max_threads or _DEFAULT_THREADS
+    worker = WorkerConfig(mode=mode, slots=conf.concurrency or default)
+    return _processes(conf, worker, scales=conf.origin("min_processes") != "default")
+
+
+def multi_thread(conf: AppConfig) -> Processes:
+    """Return the workers of a multi-thread runner: processes with threads, as many as are needed."""
+    worker = WorkerConfig(mode=WorkerMode.THREADS, slots=max(conf.min_threads, conf.max_threads, 1))
+    return _processes(conf, worker, scales=not conf.enforce_max_processes)
+
+
+def _processes(conf: AppConfig, worker: WorkerConfig, *, scales: bool) -> Processes:
+    if conf.num_processes:
+        most = conf.num_processes
+        return Processes(most, most, worker, conf.idle_timeout_process_sec)
+    enough = -(-conf.min_parallel_slots // worker.slots)
+    most = conf.max_processes or max(os.cpu_count() or 1, enough, conf.min_processes)
+    least = max(conf.min_processes, min(enough, most)) if scales else most
+    if least > most:
+        raise ConfigurationError(
+            f"min_processes={conf.min_processes} is more than max_processes={conf.max_processes}: lower the one or "
+            "raise the other"
+        )
+    return Processes(least, most, worker, conf.idle_timeout_process_sec)
