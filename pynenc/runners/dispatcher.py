@@ -5,6 +5,7 @@ Bodies that turn out to be long keep nobody behind them: what was sent ahead is 
 
 *Suspects* are bodies of which one ended a worker. They run apart, in workers that run nothing else, in groups that are
 halved each time another worker ends: whoever is alone with the end of its worker is the culprit (`worker_endings`).
+One culprit among n bodies leads to about log2(n) groups, so it need not wait for the long ones among the others to end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from pynenc.model.ids import InvocationId
 from pynenc.model.records import Claim
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
 
@@ -21,9 +23,10 @@ _SHORT_S = 0.002
 _LONG_S = 0.02
 """Bodies that run so long keep others from beginning: they are taken back and go where there is room."""
 _SMOOTHING = 0.1
-_MOST_APART = 2
+_MOST_APART = 8
 _SUSPICIOUS_CRASHES = 2
-"""What took down so many workers runs apart from the start, where its next crash is certain to be its own."""
+"""What took down so many workers, here or elsewhere, runs apart from the start."""
+_CULPRITS_KNOWN = 1_000
 
 Shares = list[tuple[WorkerProcess, list[SentRun]]]
 
@@ -44,6 +47,7 @@ class Dispatcher:
         self._backlog: deque[SentRun] = deque()
         self._groups: deque[list[SentRun]] = deque()
         """Suspects that wait for a worker apart."""
+        self._culprits: deque[InvocationId] = deque(maxlen=_CULPRITS_KNOWN)
         self._mean_s = 0.0
 
     def __len__(self) -> int:
@@ -54,12 +58,20 @@ class Dispatcher:
     def add(self, claims: Iterable[Claim]) -> None:
         """Queue new claims."""
         now_s = self._clock()
+        suspects: list[SentRun] = []
         for claim in claims:
             run = SentRun(claim, now_s)
-            if self._slots > 1 and claim.crashes >= _SUSPICIOUS_CRASHES:
+            if self._slots == 1 or claim.crashes == 0:
+                self._backlog.append(run)
+            elif claim.invocation_id in self._culprits:
                 self._groups.append([run])
             else:
-                self._backlog.append(run)
+                (suspects if claim.crashes >= _SUSPICIOUS_CRASHES else self._backlog).append(run)
+        self._groups.extend(suspects[at : at + self._slots] for at in range(0, len(suspects), self._slots))
+
+    def remember(self, culprit: InvocationId) -> None:
+        """Note that this one has ended a worker: it runs alone should it come back."""
+        self._culprits.append(culprit)
 
     def put_back(self, runs: Sequence[SentRun], *, behind: int = 0) -> None:
         """Queue again what a worker had: in front, behind the first `behind`."""

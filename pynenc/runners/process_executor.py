@@ -19,7 +19,7 @@ from msgspec import structs
 
 from pynenc.core.loading import AppReference
 from pynenc.model.ids import Epoch, InvocationId
-from pynenc.model.records import Cancelled, Claim, Completion, Failure, ProgressNote, Suspend
+from pynenc.model.records import Cancelled, Claim, Completion, Crash, Failure, ProgressNote, Suspend
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
     Began,
@@ -330,6 +330,9 @@ class ProcessExecutor(Executor):
         for key in worker.runs:
             self._owners.pop(key, None)
             self._recalled.discard(key)
+        for event in endings.events:
+            if isinstance(event, Finished) and isinstance(event.completion, Crash):
+                self._dispatcher.remember(event.completion.invocation_id)
         self._events += endings.events
         self._dispatcher.put_back(endings.again)
         if endings.suspects:

@@ -72,8 +72,9 @@ def _to_blame(worker: WorkerProcess) -> Set[Key]:
     if worker.blameless or any(run.terminated for run in worker.runs.values()):
         return frozenset()
     noted = worker.noted()
-    awake = [run for run in worker.runs.values() if run.watching or (run.began and not run.parked)]
-    return {run.key for run in awake if run.watching or run.key in noted} or {run.key for run in awake}
+    # What was sent ahead may have begun without the runner having heard that the one before it is over.
+    awake = {run.key for run in worker.runs.values() if run.watching or (run.key in noted and not run.parked)}
+    return awake or {run.key for run in worker.running()}
 
 
 def _end_of(run: SentRun, worker: WorkerProcess, seen: Seen, execution: AttemptExecution) -> Completion:

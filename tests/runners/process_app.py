@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -27,12 +28,16 @@ def pid() -> int:
     return os.getpid()
 
 
+def _announce(announced: Path) -> None:
+    part = announced.with_suffix(".part")
+    part.write_text(str(os.getpid()))
+    part.rename(announced)
+
+
 @app.task
 def announce_and_wait_for(announced: str, awaited: str) -> int:
     """Write its process id to one file, end when the other exists."""
-    part = Path(announced + ".part")
-    part.write_text(str(os.getpid()))
-    part.rename(announced)
+    _announce(Path(announced))
     while not Path(awaited).exists():
         time.sleep(0.005)
     return os.getpid()
@@ -157,3 +162,17 @@ def loop_for_ever() -> None:
     number = 1
     while True:
         number = number * 3 % 1_000_003
+
+
+@app.task
+async def announce_and_await(announced: str, awaited: str) -> int:
+    """As `announce_and_wait_for`, as a coroutine."""
+    _announce(Path(announced))
+    while not await asyncio.to_thread(Path(awaited).exists):  # noqa: ASYNC110 - nobody in this process can say so
+        await asyncio.sleep(0.005)
+    return os.getpid()
+
+
+@app.task
+def leave() -> None:
+    os._exit(3)
