@@ -27,7 +27,9 @@ _RECENT_COLUMNS = ("invocation_id", "task_id", "queue", "status", "attempt", "en
 
 
 @click.command()
-@click.option("--runner", "kind", default="thread", show_default=True, help="thread, process, async, or a class name.")
+@click.option(
+    "--runner", "kind", default="thread", show_default=True, help="thread, process, async, hybrid, or a class name."
+)
 @click.option("--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True, help="Seconds per look.")
 @with_state
 def dev(state: State, kind: str, interval: float) -> None:

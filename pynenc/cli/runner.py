@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,22 @@ KINDS = {
     "thread": "ThreadRunner",
     "process": "PersistentProcessRunner",
     "async": "AsyncRunner",
+    "hybrid": "HybridRunner",
 }
+
+
+def _range(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Read a number, or two with a colon between."""
+    if value is None:
+        return None
+    least, colon, most = value.partition(":")
+    try:
+        found = int(least), int(most if colon else least)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor two of them, as in 2:8") from None
+    if not 1 <= found[0] <= found[1]:
+        raise click.BadParameter(f"{value!r}: at least 1, and the first no more than the second")
+    return found
 
 
 @click.group()
@@ -29,11 +44,20 @@ def runner() -> None:
 
 @runner.command()
 @click.option(
-    "--runner", "kind", help="thread, process, async, or a class name.  [default: the app's runner_cls, else process]"
+    "--runner",
+    "kind",
+    help="thread, process, async, hybrid, or a class name.  [default: the app's runner_cls, else process]",
 )
-@click.option("--concurrency", type=click.IntRange(1), help="Bodies at once.")
-@click.option("--processes", type=click.IntRange(1), help="Worker processes of a process runner.")
-@click.option("--queues", help="Queues to serve, separated by commas; all by default.")
+@click.option("--concurrency", type=click.IntRange(1), help="Bodies at once; of a hybrid runner, in each process.")
+@click.option(
+    "--processes", callback=_range, metavar="N", help="Worker processes: a number, or LEAST:MOST to scale by load."
+)
+@click.option(
+    "--mode", type=click.Choice(["threads", "asyncio"]), help="How each process of a hybrid runner runs its bodies."
+)
+@click.option(
+    "--queues", help="Queues to serve, separated by commas; all by default. mail:2 runs at most two of mail at once."
+)
 @click.option("--reload", "reloads", is_flag=True, help="Start anew when a Python file below this folder changes.")
 @click.option(
     "--drain-timeout",
@@ -47,7 +71,8 @@ def start(
     state: State,
     kind: str | None,
     concurrency: int | None,
-    processes: int | None,
+    processes: tuple[int, int] | None,
+    mode: str | None,
     queues: str | None,
     reloads: bool,
     drain_timeout: float,
@@ -63,9 +88,9 @@ def start(
     app = state.app()
     _refuse_private_store(app)
     choose_runner(app, kind)
-    size_runner(app, concurrency=concurrency, processes=processes)
+    size_runner(app, concurrency=concurrency, processes=processes, mode=mode)
     if queues is not None:
-        app.conf.queues = _names(queues)
+        choose_queues(app, queues)
     _configure_logging(app, verbose=state.verbose)
     _announce(state, app)
     app.runner.run(drain_timeout=drain_timeout)
@@ -81,30 +106,49 @@ def choose_runner(app: Pynenc, kind: str | None) -> None:
     app.runner = runner_class(app.conf.runner_cls)(app)
 
 
-def size_runner(app: Pynenc, *, concurrency: int | None, processes: int | None) -> None:
+def size_runner(
+    app: Pynenc, *, concurrency: int | None, processes: tuple[int, int] | None, mode: str | None = None
+) -> None:
     """Set how many bodies run at once, in the terms of the runner chosen."""
-    from pynenc.runners.runner import ProcessRunner
+    from pynenc.runners.runner import HybridRunner, MultiThreadRunner, ProcessRunner
 
-    in_processes = isinstance(app.runner, ProcessRunner)
-    if processes is not None and not in_processes:
-        raise click.UsageError(f"--processes is for process runners; {type(app.runner).__name__} has --concurrency")
-    if processes is not None and concurrency is not None:
-        raise click.UsageError("a worker process runs one body at a time: give --processes or --concurrency, not both")
-    most = processes or concurrency
-    if most is None:
-        return
-    if in_processes:
-        app.conf.num_processes = most
-    else:
-        app.conf.concurrency = most
-        app.conf.max_threads = most
+    chosen, name = app.runner, type(app.runner).__name__
+    if processes is not None and not isinstance(chosen, ProcessRunner):
+        raise click.UsageError(f"--processes is for process runners; {name} has --concurrency")
+    if mode is not None and not isinstance(chosen, HybridRunner):
+        raise click.UsageError(f"--mode is for --runner hybrid; {name} has one way to run its bodies")
+    if isinstance(chosen, ProcessRunner) and not isinstance(chosen, (HybridRunner, MultiThreadRunner)):
+        if processes is not None and concurrency is not None:
+            raise click.UsageError(
+                "a worker process runs one body at a time: give --processes or --concurrency, not both, "
+                "or choose --runner hybrid"
+            )
+        processes = processes or (None if concurrency is None else (concurrency, concurrency))
+        concurrency = None
+    if mode is not None:
+        app.conf.worker_mode = mode
+    if processes is not None:
+        app.conf.num_processes = 0
+        app.conf.min_processes, app.conf.max_processes = processes
+        app.conf.enforce_max_processes = False
+    if concurrency is not None:
+        app.conf.concurrency = concurrency
+        app.conf.max_threads = concurrency
 
 
-def _names(queues: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in queues.split(",") if name.strip())
+def choose_queues(app: Pynenc, text: str) -> None:
+    """Set which queues are served, and how many bodies of them at a time where that is said."""
+    names: list[str] = []
+    limits: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, colon, limit = part.partition(":")
+        names.append(name.strip())
+        if colon:
+            limits[name.strip()] = limit
     if not names:
         raise click.UsageError("--queues names no queue; leave it out to serve all of them")
-    return names
+    app.conf.queues = tuple(names)
+    app.conf.queue_limits = limits
 
 
 def _refuse_private_store(app: Pynenc) -> None:

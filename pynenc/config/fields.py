@@ -76,6 +76,9 @@ class RunnerSettings:
     runner_cls = Setting[str](kinds.CLASS_NAME, "ThreadRunner", "The runner of `app.runner`.")
     scheduler = Setting[str](kinds.CLASS_NAME, "fifo", "The order in which work is begun.")
     queues = Setting[tuple[str, ...]](kinds.QUEUES, (), "Queues that a runner serves; () for all.")
+    queue_limits = Setting[dict[str, int]](
+        kinds.QUEUE_LIMITS, {}, "Most bodies of a queue at a time in one runner, for some of `queues`."
+    )
     queue_selection_strategy = Setting[str](
         kinds.word_of("round_robin", "ordered", "random"),
         "round_robin",

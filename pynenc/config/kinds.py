@@ -202,6 +202,19 @@ def _plain_name(forbidden: str) -> Callable[[Any], str]:
 _queue_name = _plain_name(":")
 
 
+def _limits(value: Any) -> dict[str, int]:
+    if isinstance(value, str) and value.strip().startswith("{"):
+        import json
+
+        value = json.loads(value)
+    elif isinstance(value, str):
+        value = _split(value)
+    if not isinstance(value, dict):
+        parts = [str(part).rpartition(":") for part in value]
+        value = {name: limit for name, _, limit in parts}
+    return {_queue_name(name.strip()): whole(1).convert(limit) for name, limit in value.items()}
+
+
 def _exceptions(value: Any) -> tuple[type[BaseException], ...]:
     if isinstance(value, str):
         value = _split(value)
@@ -259,6 +272,7 @@ QUEUES = Kind(
     f"a list of queue names, each printable, of 1 to {MAX_NAME} characters, without ':'",
     lambda value: tuple(_queue_name(name) for name in _names(value)),
 )
+QUEUE_LIMITS = Kind('queue names with a whole number of at least 1 each, as in mail:2 or {"mail": 2}', _limits)
 EXCEPTIONS = Kind("exception classes, or their full names as module.Class", _exceptions, deferred=True)
 SIZE = Kind("a size above zero: a number of bytes, or a text such as 300MB or 1.5GB", _size)
 KEY = Kind("a text, or a function of the arguments", _key)

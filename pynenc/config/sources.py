@@ -168,7 +168,8 @@ def layer_of(document: Mapping[str, Any], rank: Rank, origin: str) -> Layer:
     """Return what a document says: settings, and sections of settings."""
     layer = Layer(rank)
     for key, value in document.items():
-        section = section_name(key) if isinstance(value, Mapping) else ""
+        # A setting whose value is a table is no section.
+        section = section_name(key) if isinstance(value, Mapping) and key not in SETTINGS else ""
         if section == "task":
             for task, name, option in _task_options("", value):
                 where = f'[task."{task}"] of {origin}' if task else f"[task] of {origin}"

@@ -12,6 +12,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     """The session ends so long after its last exchange; the heartbeat is a third of it."""
     queues: tuple[str, ...] = ()
     """Queues to claim from; () means every queue of `language`."""
+    queue_limits: dict[str, int] = {}
+    """Most bodies at a time of some of `queues`."""
     language: str = "python"
     prefetch: bool = True
     """Whether to claim more than there are free slots when bodies are much shorter than a round trip."""

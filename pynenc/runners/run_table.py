@@ -27,10 +27,12 @@ class Run:
     __slots__ = (
         "began_s",
         "cancel_told",
+        "counted",
         "epoch",
         "generation",
         "invocation_id",
         "phase",
+        "queue",
         "suspend",
         "timeout_s",
         "used_s",
@@ -40,6 +42,9 @@ class Run:
     def __init__(self, claim: Claim) -> None:
         self.invocation_id = claim.invocation_id
         self.epoch = claim.epoch
+        self.queue = claim.queue
+        self.counted = False
+        """Whether it counts as in hand."""
         self.phase = Phase.CLAIMED
         self.worker = 0
         self.began_s: float | None = None
@@ -61,6 +66,8 @@ class RunTable:
         self._runs: dict[InvocationId, Run] = {}
         self._unreported: dict[InvocationId, Run] = {}
         self._unbegun = 0
+        self.in_hand: dict[str, int] = {}
+        """By queue: how many run or are about to; those that wait for others do not count."""
         self._deadlines: list[tuple[float, InvocationId, Epoch, int]] = []
 
     def __len__(self) -> int:
@@ -79,6 +86,7 @@ class RunTable:
         run = Run(claim)
         self._runs[claim.invocation_id] = run
         self._unbegun += 1
+        self._count(run)
         return run
 
     def remove(self, invocation_id: InvocationId, epoch: Epoch) -> Run | None:
@@ -87,15 +95,22 @@ class RunTable:
         if run is None or run.epoch != epoch:
             return None
         del self._runs[invocation_id]
+        self._uncount(run)
         if run.phase is Phase.CLAIMED:
             self._unbegun -= 1
         elif self._unreported:
             self._unreported.pop(invocation_id, None)
         return run
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.__init__()  # type: ignore[misc]  # back to the state of a new one
+    def _count(self, run: Run) -> None:
+        if not run.counted:
+            run.counted = True
+            self.in_hand[run.queue] = self.in_hand.get(run.queue, 0) + 1
+
+    def _uncount(self, run: Run) -> None:
+        if run.counted:
+            run.counted = False
+            self.in_hand[run.queue] -= 1
 
     # --- running, waiting ---
 
@@ -125,6 +140,7 @@ class RunTable:
             run.phase = Phase.CLAIMED
             self.stop_clock(run, now_s)
             run.used_s = 0.0
+            self._count(run)
 
     def suspended(self, run: Run, suspend: Suspend, now_s: float) -> None:
         """Note that its body waits: its clock stands still."""
@@ -158,7 +174,8 @@ class RunTable:
     # --- timeouts ---
 
     def stop_clock(self, run: Run, now_s: float) -> None:
-        """Stop counting its time."""
+        """Stop counting its time: it waits."""
+        self._uncount(run)
         if run.began_s is not None:
             run.used_s += now_s - run.began_s
             run.began_s = None
@@ -166,6 +183,7 @@ class RunTable:
 
     def start_clock(self, run: Run, now_s: float) -> None:
         """Count its time from `now_s` on."""
+        self._count(run)
         run.began_s = now_s
         run.generation += 1
         if run.timeout_s is not None:

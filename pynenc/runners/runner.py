@@ -161,7 +161,12 @@ class Runner:
             slots=executor.slots,
             doorbell=self._bell.address,
         )
-        config = LoopConfig(lease_s=conf.lease_seconds, queues=conf.queues, prefetch=conf.prefetch)
+        config = LoopConfig(
+            lease_s=conf.lease_seconds,
+            queues=conf.queues,
+            queue_limits=sizing.queue_limits(conf),
+            prefetch=conf.prefetch,
+        )
         logger.info("%s starts: %d slots, queues: %s", name, executor.slots, ", ".join(conf.queues) or "all")
         return ControlLoop(self.app.control, executor, self._bell, config, time.monotonic, info)
 

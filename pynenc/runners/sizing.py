@@ -61,6 +61,22 @@ def multi_thread(conf: AppConfig) -> Processes:
     return _processes(conf, worker, scales=not conf.enforce_max_processes)
 
 
+def queue_limits(conf: AppConfig) -> dict[str, int]:
+    """Return how many bodies of a queue a runner has at a time.
+
+    Raises:
+        ConfigurationError: it does not serve a queue that has a limit.
+    """
+    limits = conf.queue_limits
+    unserved = sorted(set(limits) - set(conf.queues))
+    if unserved:
+        raise ConfigurationError(
+            f"queue_limits names {', '.join(unserved)}, which queues={list(conf.queues)} does not: a runner with "
+            "limits has to name all queues that it serves"
+        )
+    return limits
+
+
 def _processes(conf: AppConfig, worker: WorkerConfig, *, scales: bool) -> Processes:
     if conf.num_processes:
         most = conf.num_processes

@@ -26,6 +26,7 @@ from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.backoff import Backoff, Grievances
 from pynenc.runners.claimer import Claimer
 from pynenc.runners.loop_config import LoopConfig
+from pynenc.runners.queue_limits import Ask, QueueLimits
 from pynenc.runners.run_keeper import RunKeeper
 from pynenc.runners.settler import Settler
 from pynenc.runners.steering import Steering
@@ -75,6 +76,7 @@ class StoreSession:
         self._config = config
         self._clock = clock
         self._info = info
+        self._limits = QueueLimits(config.queues, config.queue_limits, runs.table.in_hand)
         self._backoff = Backoff(first_s=config.backoff_first_s, most_s=config.backoff_most_s, rng=rng)
         self._grievances = Grievances(logger)
         self.opened = threading.Event()
@@ -242,18 +244,20 @@ class StoreSession:
         spare = self._executor.spare()
         self._claimer.slots = self._executor.slots
         accepting = self._steering.accepting
-        want = self._claimer.want(spare) if accepting else max(0, spare)
-        idle = accepting and spare > 0
+        ask = Ask(self._config.queues, max(0, spare), claims=False)
+        if accepting:
+            ask = self._limits.ask(self._claimer.want(spare))
+        idle = accepting and spare > 0 and ask.wide and ask.claims
         sent_s = self._clock()
         request = Exchange(
             session=self._session,
             completions=batch,
             started=self._runs.table.take_started(sent_s),
             progress=notes,
-            want=want,
-            queues=self._config.queues,
+            want=ask.want,
+            queues=ask.queues,
             language=self._config.language,
-            claim_new=accepting,
+            claim_new=ask.claims,
             idle=idle,
             tick_budget=self._config.tick_budget,
         )
@@ -261,7 +265,11 @@ class StoreSession:
         now_s = self._clock()
         self._renewed_s = sent_s
         self._claimer.exchanged(now_s - sent_s)
-        self._claimer.answered(asked=want, got=len(reply.claims) + len(reply.resumed), registered=idle)
+        # A full queue is asked again when a body of it ends.
+        heard = idle or not ask.claims
+        got = len(reply.claims) + len(reply.resumed)
+        self._limits.answered(ask, got)
+        self._claimer.answered(asked=ask.want, got=got, registered=heard)
         self._settler.settled(batch, notes)
         self._apply(batch, reply, now_s)
 

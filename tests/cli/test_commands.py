@@ -180,6 +180,10 @@ def test_what_is_not_there_yet_is_refused_by_name(folder: Folder, command: str) 
         (("--app", "shop:other", "queues"), 2, "has no app 'other'"),
         (("--app", "missing.py", "queues"), 2, "there is no such file"),
         (("runner", "start", "--runner", "Rocket"), 2, "is no runner"),
+        (("runner", "start", "--processes", "3:2"), 2, "the first no more than the second"),
+        (("runner", "start", "--processes", "some"), 2, "as in 2:8"),
+        (("runner", "start", "--mode", "threads"), 2, "--mode is for --runner hybrid"),
+        (("runner", "start", "--queues", "mail:none"), 2, "mail:2"),
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_a_documented_code(

@@ -47,6 +47,7 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "num_processes": ("3", 3),
     "min_parallel_slots": ("2", 2),
     "concurrency": ("100", 100),
+    "queue_limits": ("mail:2, reports:1", {"mail": 2, "reports": 1}),
     "worker_mode": ("ASYNCIO", "asyncio"),
     "enforce_max_processes": ("no", False),
     "idle_timeout_process_sec": ("30", 30.0),

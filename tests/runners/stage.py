@@ -139,7 +139,14 @@ class FailingOrchestrator:
 class Stage:
     """The loop, its store, its executor, and time."""
 
-    def __init__(self, *, slots: int = 2, prefetch: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int = 2,
+        prefetch: bool = False,
+        queues: tuple[str, ...] = (),
+        queue_limits: dict[str, int] | None = None,
+    ) -> None:
         self.clock = FakeClock()
         self.backend = MemoryBackend(clock=self.clock)
         self.store = FailingOrchestrator(self.backend.orchestrator)
@@ -152,7 +159,7 @@ class Stage:
             self.store,
             self.executor,
             self._bell,
-            LoopConfig(lease_s=10.0, prefetch=prefetch),
+            LoopConfig(lease_s=10.0, prefetch=prefetch, queues=queues, queue_limits=queue_limits or {}),
             self.now_s,
             info,
         )
@@ -183,7 +190,9 @@ class Stage:
             self.settle()
         self.clock.set(max(until_us, self.clock()))
 
-    def submit(self, count: int = 1, *, timeout_s: float | None = None, delay_s: float = 0.0) -> list[InvocationId]:
+    def submit(
+        self, count: int = 1, *, timeout_s: float | None = None, delay_s: float = 0.0, queue: str = "default"
+    ) -> list[InvocationId]:
         policy = encode_policy(RunPolicy(timeout_us=None if timeout_s is None else int(timeout_s * 1e6)))
         items = [
             Submission(
@@ -192,6 +201,7 @@ class Stage:
                 arguments=b"",
                 policy=policy,
                 delay_us=int(delay_s * 1e6),
+                queue=queue,
             )
             for _ in range(count)
         ]
