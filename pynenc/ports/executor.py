@@ -105,7 +105,12 @@ class Executor(Protocol):
     """
 
     slots: int
-    """How many bodies may run at a time; waiting ones do not count."""
+    """How many bodies may run at a time, as things are; waiting ones do not count."""
+
+    @property
+    def most_slots(self) -> int:
+        """How many may run at a time once it has grown as far as it may; what a session announces."""
+        return self.slots
 
     @abstractmethod
     def start(self) -> None:

@@ -18,6 +18,7 @@ Job = TypeVar("Job")
 logger = logging.getLogger(__name__)
 
 _MANY_THREADS = 1_000
+_IDLE_S = 10.0
 
 
 class BodyThreads(Generic[Job]):
@@ -29,12 +30,23 @@ class BodyThreads(Generic[Job]):
             raise.
         before_rest: called by a thread that found nothing to do, before it sleeps.
         name: of the threads.
+        kept: so many threads stay when there is nothing to do; None: one for each slot.
+        idle_s: how long the others stay.
     """
 
     def __init__(
-        self, slots: int, perform: Callable[[Job], bool], *, before_rest: Callable[[], None], name: str
+        self,
+        slots: int,
+        perform: Callable[[Job], bool],
+        *,
+        before_rest: Callable[[], None],
+        name: str,
+        kept: int | None = None,
+        idle_s: float = _IDLE_S,
     ) -> None:
         self._slots = slots
+        self._kept = slots if kept is None else kept
+        self._idle_s = idle_s
         self._perform = perform
         self._before_rest = before_rest
         self._name = name
@@ -123,8 +135,20 @@ class BodyThreads(Generic[Job]):
                     return
                 if job is None:
                     self._resting.append(bell)
-            if job is None:
-                bell.acquire()
+                    # The last to rest is the first to be woken: those below are the ones that stay.
+                    stays = len(self._resting) <= self._kept
+            if job is None and not bell.acquire(timeout=-1 if stays else self._idle_s) and self._leaves(bell):
+                return
+
+    def _leaves(self, bell: threading.Lock) -> bool:
+        """Let a thread end that nobody woke for long; False: it was woken just now."""
+        with self._lock:
+            if bell in self._resting:
+                self._resting.remove(bell)
+                self._threads -= 1
+                return True
+        bell.acquire()
+        return False
 
     def _next(self) -> Job | None:
         """Return the next job for the permit that the calling thread holds; None: somebody else got it, or nobody.

@@ -111,6 +111,10 @@ class ProcessExecutor(Executor):
 
     # --- Executor ---
 
+    @property
+    def most_slots(self) -> int:
+        return self._scaling.most * self._slots_each
+
     def start(self) -> None:
         self._fleet.adjust()
 

@@ -158,7 +158,7 @@ class Runner:
             host=host,
             pid=os.getpid(),
             queues=conf.queues,
-            slots=executor.slots,
+            slots=executor.most_slots,
             doorbell=self._bell.address,
         )
         config = LoopConfig(
@@ -167,7 +167,7 @@ class Runner:
             queue_limits=sizing.queue_limits(conf),
             prefetch=conf.prefetch,
         )
-        logger.info("%s starts: %d slots, queues: %s", name, executor.slots, ", ".join(conf.queues) or "all")
+        logger.info("%s starts: %d slots, queues: %s", name, executor.most_slots, ", ".join(conf.queues) or "all")
         return ControlLoop(self.app.control, executor, self._bell, config, time.monotonic, info)
 
     def _release(self) -> None:
@@ -182,7 +182,8 @@ class ThreadRunner(Runner):
     def make_executor(self, name: str) -> Executor:
         from pynenc.runners.thread_executor import ThreadExecutor
 
-        return ThreadExecutor(self.app.execution, slots=sizing.threads(self.app.conf), runner_name=name)
+        conf = self.app.conf
+        return ThreadExecutor(self.app.execution, slots=sizing.threads(conf), runner_name=name, kept=conf.min_threads)
 
 
 class ProcessRunner(Runner):

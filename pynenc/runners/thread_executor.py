@@ -51,6 +51,7 @@ class ThreadExecutor(Executor, BodyHost):
         outbox: where events go; None: to `poll`.
         worker: what completions name as worker; None: the number of the thread.
         now_running: is told which bodies run.
+        kept: threads that stay when there is nothing to do; None: one for each slot.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ThreadExecutor(Executor, BodyHost):
         outbox: Outbox | None = None,
         worker: int | None = None,
         now_running: NowRunning | None = None,
+        kept: int | None = None,
     ) -> None:
         self.execution = execution
         self.slots = slots
@@ -79,7 +81,7 @@ class ThreadExecutor(Executor, BodyHost):
         self._bodies: dict[InvocationId, Body] = {}
         self._unannounced: dict[InvocationId, Body] = {}
         self._pool: BodyThreads[_Queued] = BodyThreads(
-            slots, self._perform, before_rest=self.outbox.rest, name=runner_name
+            slots, self._perform, before_rest=self.outbox.rest, name=runner_name, kept=kept
         )
 
     # --- Executor ---

@@ -143,3 +143,29 @@ def test_what_has_not_started_can_be_taken_back() -> None:
     assert taken == [other, other]
     assert not pool.pending
     pool.close()
+
+
+def test_threads_without_use_end_but_for_those_that_are_kept() -> None:
+    name = "test-kept"
+    pool: BodyThreads[Job] = BodyThreads(
+        3, lambda job: job(), before_rest=lambda: None, name=name, kept=1, idle_s=0.001
+    )
+    together, done = threading.Barrier(3), threading.Semaphore(0)
+
+    def job() -> bool:
+        together.wait(WAIT_S)
+        done.release()
+        return True
+
+    def threads() -> int:
+        return sum(thread.name.startswith(name) for thread in threading.enumerate())
+
+    for _ in range(2):
+        pool.put([job] * 3)
+        assert all(done.acquire(timeout=WAIT_S) for _ in range(3))
+        tick = threading.Event()
+        while threads() > 1:
+            tick.wait(0.001)
+
+    assert threads() == 1
+    pool.close()
