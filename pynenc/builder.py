@@ -122,7 +122,7 @@ class PynencBuilder:
     def multi_thread_runner(
         self, min_threads: int = 1, max_threads: int = 1, enforce_max_processes: bool = False
     ) -> Self:
-        """Run bodies on threads of several worker processes."""
+        """Run bodies on threads of several worker processes, `max_threads` in each."""
         return self._set(
             runner_cls="MultiThreadRunner",
             min_threads=min_threads,
@@ -141,6 +141,18 @@ class PynencBuilder:
     def async_runner(self, concurrency: int = 0) -> Self:
         """Run `async` bodies on one event loop; `concurrency=0` lets the runner choose."""
         return self._set(runner_cls="AsyncRunner", concurrency=concurrency)
+
+    def hybrid_runner(self, num_processes: int = 0, concurrency: int = 0, mode: str = "threads") -> Self:
+        """Run `concurrency` bodies at a time in each worker process, in `threads` or on an event loop (`asyncio`).
+
+        Args:
+            num_processes: worker processes; 0 for one per core, or by load if `min_processes` is set.
+            concurrency: bodies in each; 0 lets the runner choose.
+            mode: "threads" or "asyncio".
+        """
+        return self._set(
+            runner_cls="HybridRunner", num_processes=num_processes, concurrency=concurrency, worker_mode=mode
+        )
 
     def dummy_runner(self) -> Self:
         """Have no runner in this process: it only submits and waits."""

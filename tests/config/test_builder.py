@@ -39,6 +39,10 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda b: b.persistent_process_runner(3), {"runner_cls": "PersistentProcessRunner", "num_processes": 3}),
         (lambda b: b.dummy_runner(), {"runner_cls": "DummyRunner"}),
         (lambda b: b.async_runner(50), {"runner_cls": "AsyncRunner", "concurrency": 50}),
+        (
+            lambda b: b.hybrid_runner(2, 50, "asyncio"),
+            {"runner_cls": "HybridRunner", "num_processes": 2, "concurrency": 50, "worker_mode": "asyncio"},
+        ),
         (lambda b: b.dev_mode(), {"dev_mode_force_sync_tasks": True}),
         (lambda b: b.dev_mode(force_sync_tasks=False), {"dev_mode_force_sync_tasks": False}),
         (
