@@ -46,7 +46,7 @@ docs: ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 bench: ## measure against peers and against the bare store (BENCH="--help" for options)
-	@$(SETUP) bench
+	@$(SETUP)
 	$(PY) -m benchmarks $(BENCH)
 
 changelog: ## show what the next release says
@@ -58,5 +58,6 @@ setup: ## only prepare .venv
 
 clean: ## remove everything that was made here, and stop the servers that tests started
 	@scripts/services stop
-	rm -rf .venv .services site build dist .pynenc .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@for state in .bench/services-*; do [ ! -d "$$state" ] || PYNENC_SERVICES="$$PWD/$$state" scripts/services stop; done
+	rm -rf .venv .services .bench site build dist .pynenc .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,155 +1,125 @@
-"""`python -m benchmarks`: measure Pynenc beside its peers, then its own figures. Medians; one machine, one run."""
+"""`python -m benchmarks`: measure Pynenc beside its peers, then its own figures. One machine, one run.
+
+peers     throughput and latency of Pynenc, of the bare stores and of other task systems, in turn
+own       what only Pynenc is asked for
+install   what pip installs
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import sqlite3
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import figures
-from benchmarks.system import System
-from benchmarks.systems.huey_sqlite import HueySqlite
-from benchmarks.systems.pynenc_servers import PynencPostgresql, PynencRedis
-from benchmarks.systems.pynenc_sqlite import PynencSqlite
+from benchmarks import blocks, record
+from benchmarks.alone.measurements import APART, MEASUREMENTS, Scale
+from benchmarks.catalogue import CATALOGUE, chosen
+from benchmarks.comparison import Sizes, compare
+from benchmarks.services import STORES, own_servers
 
-SYSTEMS: tuple[Callable[[], System], ...] = (PynencSqlite, PynencRedis, PynencPostgresql, HueySqlite)
-WORKERS = 2
+PARTS = ("peers", "own", "install")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for and print it as Markdown."""
-    arguments = _arguments()
-    print(
-        f"{platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"{os.cpu_count()} cores, {platform.machine()}; medians of {arguments.rounds} rounds\n"
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
+    parts = arguments.parts or PARTS
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise SystemExit(f"unknown part {', '.join(unknown)}; known are {', '.join(PARTS)}")
+    found = record.Record() if arguments.json is None else record.load(arguments.json)
+    with own_servers():
+        if "peers" in parts:
+            _compare(arguments, words, found)
+        names = [name for name in MEASUREMENTS if name in parts or ("own" in parts and name not in APART)]
+        wanted = [name for name in names if not arguments.only or name in arguments.only]
+        failed = [name for name in wanted if not _measure(name, arguments, words, found)]
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    scale = Scale()
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    report: dict[str, object] = {}
-    if "peers" in arguments.parts:
-        report["peers"] = peers(arguments.rounds, arguments.tasks)
-    if "own" in arguments.parts:
-        report["own"] = own()
-    if "install" in arguments.parts:
-        report["install"] = _told("pip install .", figures.installation())
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(report, indent=2))
+    parser.add_argument("parts", nargs="*", help="peers, own, install (default: all)")
+    parser.add_argument("--json", type=Path, help="keep the figures in this file, beside other parts that it has")
+    parser.add_argument(
+        "--latencies", type=int, default=scale.round_trips, help="round trips of a series (default: %(default)s)"
+    )
+    beside = parser.add_argument_group("beside the peers")
+    beside.add_argument("--rounds", type=int, default=3, help="of each system (default: %(default)s)")
+    beside.add_argument("--tasks", type=int, default=20_000, help="of a round of a fast system (default: %(default)s)")
+    beside.add_argument(
+        "--systems",
+        nargs="+",
+        default=[],
+        metavar="SYSTEM",
+        help=f"default: all of {', '.join(entry.key for entry in CATALOGUE)}",
+    )
+    own = parser.add_argument_group("own figures")
+    own.add_argument("--only", nargs="+", choices=MEASUREMENTS, help="default: all")
+    own.add_argument(
+        "--stores",
+        nargs="+",
+        choices=STORES,
+        default=list(scale.stores),
+        help="for latencies, batches, the long queue and growth (default: sqlite, redis, postgresql)",
+    )
+    own.add_argument("--queued", type=int, default=scale.queued, help="in the long queue (default: %(default)s)")
+    own.add_argument("--finished", type=int, default=scale.finished, help="for growth (default: %(default)s)")
+    own.add_argument("--waiting", type=int, default=scale.waiting, help="for their memory (default: %(default)s)")
+    own.add_argument("--fleet", type=int, default=scale.fleet, help="idle runners (default: %(default)s)")
+    own.add_argument("--batch-tasks", type=int, default=scale.tasks, help="of a size of batch (default: %(default)s)")
+    own.add_argument("--watch", type=float, default=scale.watch_s, help="seconds of idleness (default: %(default)s)")
+    return parser
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["peers", "own", "install"], help="peers, own, install")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement beside the peers")
-    parser.add_argument("--tasks", type=int, default=10_000, help="tasks of one end-to-end round")
-    parser.add_argument("--json", help="also write the figures to this file")
-    return parser.parse_args()
+def _compare(arguments: argparse.Namespace, words: Sequence[str], found: record.Record) -> None:
+    entries = chosen(arguments.systems)
+    sizes = Sizes(rounds=arguments.rounds, tasks=arguments.tasks, round_trips=arguments.latencies)
+    systems = compare(entries, sizes)
+    found.comparison = record.Comparison(setting=record.setting(words), systems=systems)
+    _keep(arguments, found)
+    for block in (blocks.compared, blocks.over_peers, blocks.aims):
+        print(block(found), end="\n\n", flush=True)
 
 
-# --- beside the peers -----------------------------------------------------------------------------------
+def _measure(name: str, arguments: argparse.Namespace, words: Sequence[str], found: record.Record) -> bool:
+    """Return whether it could be measured; if not, say so: the others go on."""
+    scale = Scale(
+        stores=arguments.stores,
+        queued=arguments.queued,
+        finished=arguments.finished,
+        waiting=arguments.waiting,
+        fleet=arguments.fleet,
+        watch_s=arguments.watch,
+        round_trips=arguments.latencies,
+        tasks=arguments.batch_tasks,
+    )
+    try:
+        measured = MEASUREMENTS[name](scale)
+    except Exception:  # noqa: BLE001 - whatever one measurement meets, the others are taken
+        print(f"{name} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        return False
+    taken = record.Taken(setting=record.setting(words), measured=measured)
+    found.alone[name] = taken
+    _keep(arguments, found)
+    alone = record.Record(alone={name: taken})
+    print(blocks.alone(alone) if measured.figures else blocks.lines(alone), end="\n\n", flush=True)
+    return True
 
 
-def peers(rounds: int, tasks: int) -> dict[str, dict[str, float]]:
-    """Measure every system in turn, round after round, so that a drift of the machine meets all of them."""
-    raw: dict[str, dict[str, list[float]]] = {}
-    for _ in range(rounds):
-        for make in SYSTEMS:
-            system = make()
-            for figure, value in _round(system, tasks).items():
-                raw.setdefault(system.name, {}).setdefault(figure, []).append(value)
-    medians = {
-        name: {figure: statistics.median(values) for figure, values in of_system.items()}
-        for name, of_system in raw.items()
-    }
-    _print_table(medians)
-    return medians
-
-
-def _round(system: System, tasks: int) -> dict[str, float]:
-    found: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        system.start(Path(folder), workers=0)
-        found["one by one /s"] = _rate(system.submit_one_by_one, tasks // 5)
-        found["bulk /s"] = _rate(system.submit_bulk, tasks)
-        system.stop()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        system.start(Path(folder), workers=WORKERS)
-        system.run_all(tasks // 10)
-        found["end to end /s"] = _rate(system.run_all, tasks)
-        for name, pause_s in (("next at once", 0.0), ("5 ms apart", 0.005)):
-            times = sorted(_round_trip_ms(system, pause_s) for _ in range(300))
-            found[f"{name} p50 ms"] = times[len(times) // 2]
-            found[f"{name} p95 ms"] = times[len(times) * 95 // 100]
-        system.stop()
-    return found
-
-
-def _rate(work: Callable[[int], None], number: int) -> float:
-    begin = time.perf_counter()
-    work(number)
-    return number / (time.perf_counter() - begin)
-
-
-def _round_trip_ms(system: System, pause_s: float) -> float:
-    time.sleep(pause_s)
-    begin = time.perf_counter()
-    system.round_trip()
-    return 1e3 * (time.perf_counter() - begin)
-
-
-def _print_table(medians: dict[str, dict[str, float]]) -> None:
-    names = list(medians)
-    columns = list(next(iter(medians.values())))
-    print("| system | " + " | ".join(columns) + " |")
-    print("|---|" + "---:|" * len(columns))
-    for name in names:
-        print(f"| {name} | " + " | ".join(_shown(medians[name][column]) for column in columns) + " |")
-    for name in names[1:]:
-        ratios = (medians[names[0]][column] / medians[name][column] for column in columns)
-        print(f"| ratio to {name} | " + " | ".join(f"{ratio:.2f}×" for ratio in ratios) + " |")
-    print()
-
-
-# --- alone ----------------------------------------------------------------------------------------------
-
-
-def own() -> dict[str, object]:
-    """Measure what only Pynenc is asked for."""
-    claim = figures.claim_cost()
-    few, many = min(claim), max(claim)
-    return {
-        "recovery": _told("recovery after SIGKILL of a runner, s", figures.recovery_seconds()),
-        "idle": _told("idle runner", figures.idle_runner()),
-        "claim": _told(
-            f"claim of ten, µs, {few:,} / {many:,} queued",
-            (claim[few], claim[many], claim[many] / claim[few]),
-        ),
-        "start": _told("runner process to first result, s", figures.worker_start_seconds()),
-        "bare": _told("bare SQLite transaction at once / 5 ms apart, µs", figures.bare_transactions()),
-        "import": _told("import pynenc and make an app, s", figures.import_seconds()),
-        "sleeps": _told("10,000 × 50 ms sleeps, × ideal", figures.asyncio_sleeps()),
-        "bare_sleeps": _told("the same on bare asyncio, × ideal", figures.bare_asyncio_sleeps()),
-    }
-
-
-def _told(name: str, value: object) -> object:
-    print(f"- {name}: {_shown(value)}", flush=True)
-    return value
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
-    if isinstance(value, tuple):
-        return " / ".join(_shown(part) for part in value)
-    return str(value)
+def _keep(arguments: argparse.Namespace, found: record.Record) -> None:
+    if arguments.json is not None:
+        record.save(found, arguments.json)
 
 
 if __name__ == "__main__":
+    # Whoever ends it ends the servers and runners as well.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     main()

@@ -25,3 +25,8 @@ def hold(seconds: float) -> int:
 @app.task
 async def doze(seconds: float) -> None:
     await asyncio.sleep(seconds)
+
+
+@app.task
+def keep(text: str) -> str:
+    return text
