@@ -334,6 +334,12 @@ class SchemaTooNew(StoreError):
     code = "schema_too_new"
 
 
+class StoreSealed(StoreError):
+    """The store takes part in a move to another one, or was moved; nothing happened."""
+
+    code = "store_sealed"
+
+
 class SessionGone(StoreError):
     """The session ended; what it owned belongs to others now."""
 

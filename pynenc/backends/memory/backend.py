@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from pynenc.backends.memory import administration, queries
+from pynenc.backends.memory.atomic import AtomicState
 from pynenc.backends.memory.cancelling import cancel
 from pynenc.backends.memory.claiming import claim_by_id
-from pynenc.backends.memory.doorbell import MemoryDoorbell, ring
+from pynenc.backends.memory.doorbell import MemoryDoorbell
 from pynenc.backends.memory.dump import dump
 from pynenc.backends.memory.exchanging import exchange
 from pynenc.backends.memory.sessions import close_session, list_owned, live_session, open_session
 from pynenc.backends.memory.state import MemoryState
 from pynenc.backends.memory.submitting import submit
 from pynenc.backends.memory.ticking import tick
+from pynenc.backends.memory.transfer import MemoryTransfer
 from pynenc.backends.memory.verifying import repair, verify
 from pynenc.backends.memory.waiting import watch
 from pynenc.clock import system_clock_us
-from pynenc.io import Immediate, Op, run
+from pynenc.io import Op, run
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -46,31 +47,7 @@ from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
-
-T = TypeVar("T")
-
-
-class AtomicState:
-    """Runs functions on the state one at a time, and rings afterwards."""
-
-    def __init__(self, clock: ClockUs) -> None:
-        self._state = MemoryState()
-        self._clock = clock
-        self._lock = threading.Lock()
-
-    def atomic(self, function: Callable[[MemoryState, int], T]) -> Op[T]:
-        """Apply `function` to (state, now) as one atomic unit."""
-        result: T = yield Immediate(lambda: self._apply(function))
-        return result
-
-    def _apply(self, function: Callable[[MemoryState, int], T]) -> T:
-        with self._lock:
-            try:
-                return function(self._state, self._clock())
-            finally:
-                addresses, self._state.to_ring = self._state.to_ring, []
-                for address in addresses:
-                    ring(address)
+from pynenc.ports.transfer import Transfer
 
 
 class MemoryOrchestrator(Orchestrator):
@@ -209,6 +186,7 @@ class MemoryBackend(Backend):
         self.orchestrator: Orchestrator = MemoryOrchestrator(self._store)
         self.state_backend: StateBackend = MemoryStateBackend(self._store)
         self.client_data_store: ClientDataStore = MemoryClientDataStore(self._store)
+        self.transfer: Transfer = MemoryTransfer(self._store)
 
     def close(self) -> None:
         """Nothing to give back."""

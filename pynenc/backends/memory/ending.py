@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TypeAlias
 
-from pynenc.backends.memory.state import BAND_UNIT, Kept, MemoryState, Record
+from pynenc.backends.memory.state import Kept, MemoryState, Record
 from pynenc.model.ids import InvocationId, SessionId, id_text
 from pynenc.model.records import AfterPolicy, Attempt, CancelNotice, DedupePhase, FinishedNotice, Outcome
 from pynenc.model.status import InvocationStatus, Reason, State
@@ -59,7 +59,7 @@ def _write_outcome(state: MemoryState, ending: _Ending, now_us: int) -> None:
         expires_at_us=expires,
     )
     state.outcomes[record.id] = outcome
-    state.kept[record.id] = Kept(record.rank // BAND_UNIT, record.retention_us, record.max_crashes, record.dedupe)
+    state.kept[record.id] = Kept(record.band, record.retention_us, record.max_crashes, record.dedupe)
     if expires is not None:
         state.retention.add(expires, record.id)
     drop_edges(state, record)

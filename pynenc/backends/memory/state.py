@@ -64,6 +64,10 @@ class Record:
         return self.call.invocation_id
 
     @property
+    def band(self) -> int:
+        return self.rank // BAND_UNIT
+
+    @property
     def due_us(self) -> int | None:
         """When a timer has to look at it next."""
         moments: list[int] = []
@@ -147,6 +151,8 @@ class MemoryState:
         self.retention = TokenIndex()
         self.next_sequence = FIRST_SEQUENCE
         self.last_session = 0
+        self.seal = ""
+        """Set while and after everything is moved to another store; see `pynenc.ports.transfer`."""
         self.to_ring: list[str] = []
         """Doorbells to ring once the operation is over."""
 

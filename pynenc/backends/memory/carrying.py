@@ -1,0 +1,196 @@
+"""The memory store as one side of a move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pynenc.backends.memory import queries
+from pynenc.backends.memory.administration import purge
+from pynenc.backends.memory.atomic import PLACE
+from pynenc.backends.memory.sessions import row_of
+from pynenc.backends.memory.state import Kept, MemoryState, Record, Session
+from pynenc.backends.memory.submitting import add_edge
+from pynenc.model.ids import InvocationId
+from pynenc.model.records import AfterPolicy, Dedupe
+from pynenc.ports.transfer import (
+    Carried,
+    CarriedData,
+    Header,
+    Seal,
+    SealReply,
+    SealState,
+    Survey,
+    overtaken,
+    seal_of,
+    text_of,
+)
+
+
+def survey(state: MemoryState) -> Survey:
+    """Return what is there."""
+    alive = tuple(row_of(state, each) for each in state.sessions.values() if each.ended_at_us is None)
+    return Survey(seal=seal_of(state.seal), invocations=len(state.calls), sessions=alive)
+
+
+def seal(state: MemoryState, mark: Seal, instead_of: Seal | None) -> SealReply:
+    """Close the store, if it may be."""
+    if state.seal == mark.text:
+        return SealReply.SEALED
+    if state.seal != text_of(instead_of):
+        return SealReply.CHANGED
+    if mark.state is not SealState.MOVED:
+        if any(each.ended_at_us is None for each in state.sessions.values()):
+            return SealReply.BUSY
+        if mark.state is SealState.ARRIVING and (state.calls or state.blobs):
+            return SealReply.OCCUPIED
+    state.seal = mark.text
+    return SealReply.SEALED
+
+
+def unseal(state: MemoryState, mark: Seal) -> bool:
+    """Let everybody in again; return whether they may come in."""
+    if state.seal == mark.text:
+        state.seal = ""
+    return not state.seal
+
+
+def require(state: MemoryState, mark: Seal) -> None:
+    """Do nothing under this seal.
+
+    Raises:
+        StoreError: it is not there.
+    """
+    if state.seal != mark.text:
+        raise overtaken(PLACE)
+
+
+def header(state: MemoryState) -> Header:
+    """Return numbers, queues and sessions."""
+    return Header(
+        sequence=state.next_sequence,
+        last_session=state.last_session,
+        paused=tuple(sorted(state.paused)),
+        queues=tuple(sorted(state.queues)),
+        sessions=tuple(row_of(state, each) for each in state.sessions.values() if each.ended_at_us is not None),
+    )
+
+
+def put_header(state: MemoryState, given: Header) -> None:
+    """Go on where the other store stopped."""
+    state.next_sequence = max(state.next_sequence, given.sequence)
+    state.last_session = max(state.last_session, given.last_session)
+    state.paused.update(given.paused)
+    state.queues.update(given.queues)
+    for row in given.sessions:
+        lease_us = max(0, row.expires_at_us - row.opened_at_us)
+        session = Session(row.session, row.info, lease_us, row.opened_at_us, row.expires_at_us, row.ended_at_us)
+        state.sessions.setdefault(row.session, session)
+
+
+def carry_out(state: MemoryState, after: InvocationId | None, limit: int) -> list[Carried]:
+    """Return the next invocations by id."""
+    ids = sorted(each for each in state.calls if after is None or each > after)[:limit]
+    return [_carried(state, each) for each in ids]
+
+
+def _carried(state: MemoryState, invocation_id: InvocationId) -> Carried:
+    snapshot = queries.snapshot(state, invocation_id)
+    assert snapshot is not None
+    record = state.records.get(invocation_id)
+    kept = state.kept.get(invocation_id)
+    if record is not None:
+        kept = Kept(record.band, record.retention_us, record.max_crashes, record.dedupe)
+    assert kept is not None
+    return Carried(
+        snapshot=snapshot,
+        band=kept.band,
+        retention_us=kept.retention_us,
+        max_crashes=kept.max_crashes,
+        after_policy=record.after_policy if record is not None and record.edges else AfterPolicy.ALL_SUCCEEDED,
+        edges=() if record is None else tuple(sorted(record.edges)),
+        dedupe=_held(state, invocation_id, kept.dedupe),
+    )
+
+
+def _held(state: MemoryState, invocation_id: InvocationId, dedupe: Dedupe | None) -> Dedupe | None:
+    return dedupe if dedupe is not None and state.dedupe.get(dedupe.key) == invocation_id else None
+
+
+def carry_in(state: MemoryState, items: Sequence[Carried]) -> None:
+    """Keep invocations as they are; those that are known are passed over."""
+    for item in items:
+        if item.snapshot.call.invocation_id not in state.calls:
+            _take_in(state, item)
+
+
+def _take_in(state: MemoryState, item: Carried) -> None:
+    call, outcome = item.snapshot.call, item.snapshot.outcome
+    each = call.invocation_id
+    state.calls[each] = call
+    state.queues.add(call.queue)
+    if call.parent_id is not None:
+        state.children.setdefault(call.parent_id, set()).add(each)
+    if item.snapshot.attempts:
+        state.attempts[each] = list(item.snapshot.attempts)
+    if item.snapshot.progress:
+        state.progress[each] = item.snapshot.progress
+    if item.dedupe is not None:
+        state.dedupe[item.dedupe.key] = each
+    if outcome is None:
+        _take_in_live(state, item)
+        return
+    state.outcomes[each] = outcome
+    state.kept[each] = Kept(item.band, item.retention_us, item.max_crashes, item.dedupe)
+    if outcome.expires_at_us is not None:
+        state.retention.add(outcome.expires_at_us, each)
+
+
+def _take_in_live(state: MemoryState, item: Carried) -> None:
+    control = item.snapshot.control
+    assert control is not None
+    record = Record(
+        call=item.snapshot.call,
+        rank=control.rank,
+        registered_at_us=control.registered_at_us,
+        retention_us=item.retention_us,
+        max_crashes=item.max_crashes,
+        state=control.state,
+        reason=control.reason,
+        epoch=control.epoch,
+        attempt=control.attempt,
+        crashes=control.crashes,
+        worker=control.worker,
+        not_before_us=control.not_before_us,
+        expires_at_us=control.expires_at_us,
+        wait_until_us=control.wait_until_us,
+        claimed_at_us=control.claimed_at_us,
+        started_at_us=control.started_at_us,
+        suspended_at_us=control.suspended_at_us,
+        cancel_requested=control.cancel_requested,
+        dedupe=item.dedupe,
+        need_left=control.need_left,
+        after_policy=item.after_policy,
+    )
+    state.records[record.id] = record
+    for waited in item.edges:
+        add_edge(state, record, waited)
+    state.index(record)
+
+
+def data_out(state: MemoryState, after: bytes | None, limit: int) -> list[CarriedData]:
+    """Return the next client data by key."""
+    keys = sorted(key for key in state.blobs if after is None or key > after)[:limit]
+    return [CarriedData(key=key, data=state.blobs[key][0], written_at_us=state.blobs[key][1]) for key in keys]
+
+
+def data_in(state: MemoryState, items: Sequence[CarriedData]) -> None:
+    """Keep client data with its age."""
+    for item in items:
+        state.blobs[item.key] = (item.data, item.written_at_us)
+
+
+def clear(state: MemoryState) -> None:
+    """Forget everything but the seal."""
+    purge(state, None)
+    for kept in (state.sessions, state.paused, state.queues):
+        kept.clear()
