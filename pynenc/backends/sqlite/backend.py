@@ -16,6 +16,7 @@ from pynenc.backends.sqlite.orchestrator import SqliteOrchestrator
 from pynenc.backends.sqlite.requests import Store
 from pynenc.backends.sqlite.state_backend import SqliteStateBackend
 from pynenc.backends.sqlite.transactional import SqliteTransaction
+from pynenc.backends.sqlite.transfer import SqliteTransfer
 from pynenc.clock import system_clock_us
 from pynenc.io import Op
 from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
@@ -23,6 +24,7 @@ from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
 from pynenc.ports.transaction import Transaction
+from pynenc.ports.transfer import Transfer
 
 _PROMISES = {"none": "none", "normal": "process", "full": "power"}
 
@@ -38,6 +40,7 @@ class SqliteBackend(Backend):
         self.orchestrator: Orchestrator = SqliteOrchestrator(self._store)
         self.state_backend: StateBackend = SqliteStateBackend(self._store)
         self.client_data_store: ClientDataStore = SqliteClientDataStore(self._store)
+        self.transfer: Transfer = SqliteTransfer(self._store)
 
     def close(self) -> None:
         self._store.database.close()

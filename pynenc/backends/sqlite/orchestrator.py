@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from pynenc.backends.sqlite.administration import pause, requeue, resume_queue
 from pynenc.backends.sqlite.cancelling import cancel
@@ -10,6 +11,7 @@ from pynenc.backends.sqlite.claiming import claim_by_id
 from pynenc.backends.sqlite.exchanging import exchange
 from pynenc.backends.sqlite.queries import explain, queue_stats
 from pynenc.backends.sqlite.requests import Store
+from pynenc.backends.sqlite.sealing import refuse_if_sealed
 from pynenc.backends.sqlite.sessions import (
     close_session,
     lease_of,
@@ -29,6 +31,7 @@ from pynenc.backends.sqlite.ticking import idle_reply, next_due, tick
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.verifying import repair, verify
 from pynenc.backends.sqlite.waiting import watch
+from pynenc.errors import SessionGone
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
@@ -50,12 +53,26 @@ from pynenc.model.records import (
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
 
+T = TypeVar("T")
+
 
 class SqliteOrchestrator(Orchestrator):
     """Keeps control records in the file that `store` opens."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def _by_session(self, change: Callable[[Unit], T]) -> Op[T]:
+        """Run what a live session asks for. A sealed store has none, so the seal is looked for only when it is gone."""
+
+        def guarded(unit: Unit) -> T:
+            try:
+                return change(unit)
+            except SessionGone:
+                refuse_if_sealed(unit.connection, self._store.database.path)
+                raise
+
+        return self._store.write(guarded, sealed_too=True)
 
     # --- sessions ---
 
@@ -85,14 +102,14 @@ class SqliteOrchestrator(Orchestrator):
         return (yield from self._store.write(lambda unit: submit_each(unit, items)))
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
-        return self._store.write(lambda unit: exchange(unit, request))
+        return self._by_session(lambda unit: exchange(unit, request))
 
     def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
         def claim(unit: Unit) -> list[ClaimIdReply]:
             renew(unit, session, lease_of(unit, session))
             return claim_by_id(unit, session, ids)
 
-        return self._store.write(claim)
+        return self._by_session(claim)
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:
         return self._store.read(lambda view: list_owned(view.connection, session))
@@ -104,7 +121,7 @@ class SqliteOrchestrator(Orchestrator):
             renew(unit, session, lease_of(unit, session))
             return watch(unit, session, ids)
 
-        return self._store.write(register)
+        return self._by_session(register)
 
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         return self._store.write(lambda unit: cancel(unit, ids, tree=tree, detail=detail))

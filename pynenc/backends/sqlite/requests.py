@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pynenc.backends.sqlite.database import Database
 from pynenc.backends.sqlite.doorbell import Ringer
 from pynenc.backends.sqlite.queue_names import QueueNames
+from pynenc.backends.sqlite.sealing import refuse_if_sealed
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.io import Op
 from pynenc.ports.backend import ClockUs
@@ -35,25 +36,34 @@ class Store:
         self.ringer = ringer
         self.clock = clock
 
-    def write(self, change: Callable[[Unit], T]) -> Op[T]:
-        """Run `change` as one atomic unit."""
-        result: T = yield Write(self, change)
+    def write(self, change: Callable[[Unit], T], *, sealed_too: bool = False) -> Op[T]:
+        """Run `change` as one atomic unit; with `sealed_too` in a sealed store as well.
+
+        Raises:
+            StoreSealed: everything is or was moved to another store.
+        """
+        result: T = yield Write(self, change, sealed_too)
         return result
 
-    def read(self, look: Callable[[View], T]) -> Op[T]:
-        """Run `look` on one consistent state."""
-        result: T = yield Read(self, look)
+    def read(self, look: Callable[[View], T], *, sealed_too: bool = False) -> Op[T]:
+        """Run `look` on one consistent state; with `sealed_too` of a sealed store as well.
+
+        Raises:
+            StoreSealed: everything is or was moved to another store.
+        """
+        result: T = yield Read(self, look, sealed_too)
         return result
 
 
 class Write:
     """One atomic unit; rings bells after its commit."""
 
-    __slots__ = ("_change", "_store")
+    __slots__ = ("_change", "_sealed_too", "_store")
 
-    def __init__(self, store: Store, change: Callable[[Unit], Any]) -> None:
+    def __init__(self, store: Store, change: Callable[[Unit], Any], sealed_too: bool) -> None:
         self._store = store
         self._change = change
+        self._sealed_too = sealed_too
 
     def send(self) -> Any:
         store = self._store
@@ -67,6 +77,8 @@ class Write:
 
     def _run(self, connection: sqlite3.Connection) -> tuple[Any, list[str]]:
         store = self._store
+        if not self._sealed_too:
+            refuse_if_sealed(connection, store.database.path)
         names = store.database.queue_names
         # Only now the write lock is held: instants of units grow in the order of their commits.
         unit = Unit(connection, store.clock(), names)
@@ -80,11 +92,12 @@ class Write:
 class Read:
     """One consistent look."""
 
-    __slots__ = ("_look", "_store")
+    __slots__ = ("_look", "_sealed_too", "_store")
 
-    def __init__(self, store: Store, look: Callable[[View], Any]) -> None:
+    def __init__(self, store: Store, look: Callable[[View], Any], sealed_too: bool) -> None:
         self._store = store
         self._look = look
+        self._sealed_too = sealed_too
 
     def send(self) -> Any:
         return self._store.database.read(self._run)
@@ -93,4 +106,6 @@ class Read:
         return await self._store.database.in_thread(self.send)
 
     def _run(self, connection: sqlite3.Connection) -> Any:
+        if not self._sealed_too:
+            refuse_if_sealed(connection, self._store.database.path)
         return self._look(View(connection, self._store.clock(), self._store.database.queue_names))

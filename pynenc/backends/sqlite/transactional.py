@@ -12,6 +12,7 @@ from typing import Any
 from pynenc.backends.driver_connections import driver_connection
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.requests import Store
+from pynenc.backends.sqlite.sealing import refuse_if_sealed
 from pynenc.backends.sqlite.submitting import refuse_gates, submit_each
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.errors import ConfigurationError
@@ -55,6 +56,7 @@ class SqliteTransaction(Transaction):
                 connection.execute("BEGIN IMMEDIATE")
             connection.execute("SAVEPOINT pynenc")
             try:
+                refuse_if_sealed(connection, self._path)
                 unit = Unit(connection, self._store.clock(), QueueNames())
                 replies = submit_each(unit, items)
                 self._addresses += unit.complete()

@@ -2,7 +2,7 @@
 -- Every table whose key is not a counter is WITHOUT ROWID: one b-tree instead of two (measured: 10 % more
 -- invocations per second than tables with a rowid and a unique index).
 
--- Facts about the store itself.
+-- Facts about the store itself; `sealed` is a text (see pynenc/ports/transfer.py).
 CREATE TABLE meta (
     name  TEXT NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL
