@@ -89,9 +89,7 @@ function engine.write_outcome(r, status, payload, reason, session, worker)
     r[C_REGISTERED_AT], r[C_CLAIMED_AT], r[C_STARTED_AT], now, retention and now + retention,
     math.floor(r[C_RANK] / BAND_UNIT), retention, r[C_MAX_CRASHES], r[C_KEY], r[C_KEY_PHASE], r[C_QUEUE],
   }
-  outcomes[id] = o
-  local size = #ended
-  ended[size + 1], ended[size + 2] = id, o
+  engine.keep_outcome(id, o)
   engine.drop_edges(r)
   r.gone = true
   records[id] = false

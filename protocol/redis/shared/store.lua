@@ -1,11 +1,13 @@
 -- Keys, time and packing: what every operation needs.
 --
--- KEYS[1] is the prefix `{app}:` of every key, ARGV[1] the time in microseconds for tests, else ''.
+-- KEYS[1] is the prefix `{app}:` of every key. ARGV[1] is '', or the time in microseconds for tests, or 'moving' for the
+-- operations of a move, which no seal stops; 'moving' and a text: only under the seal of this text.
 --   c<id> call   i<id> control   o<id> outcome   a<id> attempts   g<id> progress   h<id> children
 --   p<id> whom it waits for   d<id> who waits for it   v<id> sessions that watch it   k<key> deduplication
 --   q<queue> ready   r<session> resumable   w<session> owned   x<session> inbox   y<session> watched   s<session> session
 --   t timers   e retention   l live sessions   all ids   idle sleepers   queues used   paused   n counts
 --   b<key> client data   data when it was written   hours when calls were submitted   broken set aside   meta
+--   sealed the seal of `meta` once more, for plain commands, which ask for it along
 
 redis.replicate_commands()
 
@@ -27,7 +29,11 @@ end
 
 local identity = call('HMGET', P .. 'meta', 'schema', 'sealed')
 if identity[1] and tonumber(identity[1]) > SCHEMA then engine.refuse('NEWER_SCHEMA', identity[1]) end
-if identity[2] and ARGV[2] ~= 'unsealed' then engine.refuse('SEALED', identity[2]) end
+if identity[2] or ARGV[1] ~= '' then
+  local mark = string.match(ARGV[1], '^moving ?(.*)$')
+  if not mark and identity[2] then engine.refuse('SEALED', identity[2]) end
+  if mark and mark ~= '' and mark ~= identity[2] then engine.refuse('OVERTAKEN', mark) end
+end
 
 -- The first write of an app says which schema its keys have.
 function engine.claim_schema()

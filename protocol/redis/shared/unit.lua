@@ -120,6 +120,13 @@ function engine.create(id, r)
   return r
 end
 
+-- An outcome that is to be written.
+function engine.keep_outcome(id, o)
+  outcomes[id] = o
+  local size = #ended
+  ended[size + 1], ended[size + 2] = id, o
+end
+
 function engine.ring(session)
   if not is_rung[session] then
     is_rung[session] = true

@@ -14,11 +14,13 @@ from pynenc.backends.redis.dump import dump
 from pynenc.backends.redis.location import Location
 from pynenc.backends.redis.orchestrator import RedisOrchestrator
 from pynenc.backends.redis.state_backend import RedisStateBackend
+from pynenc.backends.redis.transfer import RedisTransfer
 from pynenc.io import Op, run
 from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
+from pynenc.ports.transfer import Transfer
 
 _SURVIVES = {"none": "none", "normal": "process", "full": "power", "replicated": "power"}
 
@@ -36,6 +38,7 @@ class RedisBackend(Backend):
         self.orchestrator: Orchestrator = RedisOrchestrator(self._caller)
         self.state_backend: StateBackend = RedisStateBackend(self._caller)
         self.client_data_store: ClientDataStore = RedisClientDataStore(self._caller)
+        self.transfer: Transfer = RedisTransfer(self._caller)
 
     def close(self) -> None:
         self._bells.close()

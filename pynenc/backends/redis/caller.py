@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pynenc.backends.redis.codec import unpack
@@ -11,6 +12,15 @@ from pynenc.backends.redis.scripts import load
 from pynenc.io import Op
 from pynenc.ports.backend import ClockUs
 from pynenc.ports.doorbell import Doorbell
+from pynenc.ports.transfer import Seal, refusal
+
+MOVING = "moving"
+"""Stands for the time of tests in the operations of a move; see `shared/store.lua`."""
+
+
+def under(mark: Seal) -> str:
+    """Return what stands there for one that relies on a seal."""
+    return f"{MOVING} {mark.text}"
 
 
 class Caller:
@@ -21,19 +31,38 @@ class Caller:
         self._bells = bells
         self._clock = clock
 
-    def call(self, name: str, *arguments: Any, durable: bool = False, repeatable: bool = True) -> Op[Any]:
+    def call(
+        self, name: str, *arguments: Any, durable: bool = False, repeatable: bool = True, moving: str = ""
+    ) -> Op[Any]:
         """Run a script and return its reply as it is.
 
         Args:
             durable: wait for replicas where the durability asks for them.
             repeatable: send it again after a lost reply; False for what would claim twice.
+            moving: `MOVING` or `under` a seal: it is part of a move.
+
+        Raises:
+            StoreSealed: everything is or was moved to another store.
         """
-        now = "" if self._clock is None else self._clock()
+        now = moving or ("" if self._clock is None else self._clock())
         return (yield from self._connections.run(load(name), (now, *arguments), durable=durable, repeatable=repeatable))
 
-    def read(self, name: str, *arguments: Any) -> Op[Any]:
+    def read(self, name: str, *arguments: Any, moving: str = "") -> Op[Any]:
         """Run a script and return its reply unpacked."""
-        return unpack((yield from self.call(name, *arguments)))
+        return unpack((yield from self.call(name, *arguments, moving=moving)))
+
+    def get_many(self, names: Sequence[bytes]) -> Op[list[Any]]:
+        """Return the values of string keys, None where there is none.
+
+        Raises:
+            StoreSealed: everything is or was moved to another store.
+        """
+        keys = [self.key(name) for name in (*names, b"sealed")]
+        values: list[Any] = yield from self._connections.command("MGET", *keys)
+        sealed = values.pop()
+        if sealed is not None:
+            raise refusal(sealed.decode(), self._connections.location.public_url)
+        return values
 
     def command(self, *parts: bytes | str | int) -> Op[Any]:
         """Run one plain command."""

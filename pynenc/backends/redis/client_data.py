@@ -20,8 +20,8 @@ class RedisClientDataStore(ClientDataStore):
         yield from self._caller.call("put_data", key, data, durable=True)
 
     def get(self, key: bytes) -> Op[bytes | None]:
-        found: bytes | None = yield from self._caller.command("GET", self._caller.key(b"b" + key))
-        return found
+        found: list[bytes | None] = yield from self._caller.get_many([b"b" + key])
+        return found[0]
 
     def collect(self, *, keep: Sequence[bytes], older_than_us: int) -> Op[int]:
         went: int = yield from self._caller.call("collect_data", pack((keep, older_than_us)))

@@ -17,6 +17,7 @@ from pynenc.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from pynenc.ports.transfer import overtaken, refusal
 
 _OURS = re.compile(r"PYNENC (\w+) ([^;]*);")
 _LATER = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS", "UNBLOCKED")
@@ -84,6 +85,10 @@ def _own(code: str, detail: str, place: str) -> PynencError:
             f"the store on {place} has schema {detail}, written by a newer release of Pynenc; upgrade this process, "
             "or give the app another namespace"
         )
+    if code == "SEALED":
+        return refusal(detail, place)
+    if code == "OVERTAKEN":
+        return overtaken(place)
     return StoreError(f"the store on {place} refused the operation: {code} {detail}")
 
 

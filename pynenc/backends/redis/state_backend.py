@@ -34,7 +34,7 @@ class RedisStateBackend(StateBackend):
     def outcomes(self, ids: Sequence[InvocationId]) -> Op[list[Outcome | None]]:
         if not ids:
             return []
-        values = yield from self._caller.command("MGET", *(self._caller.key(b"o" + each) for each in ids))
+        values = yield from self._caller.get_many([b"o" + each for each in ids])
         return [
             outcome_of(each, unpack(value)) if value is not None else None
             for each, value in zip(ids, values, strict=True)
@@ -55,12 +55,12 @@ class RedisStateBackend(StateBackend):
         return [each for each in snapshots if each is not None]
 
     def children(self, parent: InvocationId) -> Op[list[InvocationId]]:
-        ids = yield from self._caller.command("SMEMBERS", self._caller.key(b"h" + parent))
+        ids = yield from self._caller.call("children", parent)
         return sorted(ids)
 
     def count(self, *, task_id: str | None = None, statuses: Sequence[InvocationStatus] = ()) -> Op[int]:
         if task_id is None and not statuses:
-            total: int = yield from self._caller.command("ZCARD", self._caller.key(b"all"))
+            total: int = yield from self._caller.call("total")
             return total
         wanted = ListFilter(task_id=task_id, statuses=tuple(statuses))
         number, before, more = 0, b"", True
