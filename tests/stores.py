@@ -80,6 +80,11 @@ def _empty_schema(url: str, schema: str) -> None:
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
+        sealed = (
+            "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'sealed' AND tgrelid::regclass::text LIKE %s"
+        )
+        for (table,) in connection.execute(sealed, (f"{schema}.%",)).fetchall():
+            connection.execute(f"DROP TRIGGER sealed ON {table}; DELETE FROM {schema}.meta WHERE name = 'sealed'")
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)).fetchall()
         statements = [f"DELETE FROM {schema}.{name}" for (name,) in rows if name != "meta"]
         if statements:

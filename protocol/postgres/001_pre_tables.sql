@@ -4,10 +4,20 @@
 -- Tables whose rows come and go ask for vacuums by a fixed number of dead rows, without pauses, and keep their empty pages
 -- at the end: they need them again at once, and giving them back takes a lock that everybody would wait for.
 
+-- Facts about the store itself: which migrations were applied, and `sealed` (see pynenc/ports/transfer.py).
 CREATE TABLE {schema}.meta (
     name  text PRIMARY KEY,
     value text NOT NULL
 );
+
+-- What a sealed store says to whoever writes: the body of the triggers that functions/120_moving.sql puts on the tables. It
+-- is here because functions of every release are bound by it. A transaction that sees an older state finds no text.
+CREATE FUNCTION {schema}.refuse_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'PN003',
+        MESSAGE = coalesce((SELECT value FROM {schema}.meta WHERE name = 'sealed'), TG_ARGV[0]);
+END
+$$;
 
 -- The rank of the next submission that brings no order of its own, and the number of the next session.
 CREATE SEQUENCE {schema}.rank_sequence AS bigint START 1048576 MINVALUE 0;

@@ -14,6 +14,7 @@ from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
 from pynenc.ports.transaction import Transaction
+from pynenc.ports.transfer import Transfer
 
 ClockUs: TypeAlias = Callable[[], int]
 """Returns microseconds since the Unix epoch."""
@@ -40,6 +41,8 @@ class Backend(Protocol):
     orchestrator: Orchestrator
     state_backend: StateBackend
     client_data_store: ClientDataStore
+    transfer: Transfer
+    """For `pynenc move`."""
 
     @abstractmethod
     def close(self) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pynenc.testing.contracts import ClientDataStoreContract, OrchestratorContract, StateBackendContract
+from pynenc.testing.contracts import (
+    ClientDataStoreContract,
+    OrchestratorContract,
+    StateBackendContract,
+    TransferContract,
+)
 
 
 class TestOrchestrator(OrchestratorContract):
@@ -14,4 +19,8 @@ class TestStateBackend(StateBackendContract):
 
 
 class TestClientDataStore(ClientDataStoreContract):
+    pass
+
+
+class TestTransfer(TransferContract):
     pass

@@ -13,11 +13,26 @@
 -- large table freely: rows are named by `id = ANY (array)`, or looked up one by one in a LATERAL with OFFSET 0, which the
 -- planner may not reorder. What frees rows of a session compares `coalesce(owner, 0)`, lest the index of owners is used.
 --
--- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively.
+-- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively; PN003 the store is
+-- sealed (message: the seal); PN004 the seal that a move relies on is not there.
 
 CREATE FUNCTION {api}.clock(p_now bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 $$;
+
+-- Fail with the text of the seal, unless this is an operation of a move, which says so by a setting.
+CREATE FUNCTION {api}.refuse(p_seal text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF current_setting('pynenc.moving', true) IS DISTINCT FROM 'on' THEN
+        RAISE EXCEPTION USING ERRCODE = 'PN003', MESSAGE = p_seal;
+    END IF;
+    RETURN false;
+END
+$$;
+
+-- Empty; in a sealed store whoever looks fails. For what the triggers of such a store do not stop, because it writes nothing
+-- or may find nothing to write: see 120_moving.sql.
+CREATE VIEW {api}.seal AS SELECT value FROM {schema}.meta WHERE name = 'sealed' AND {api}.refuse(value);
 
 CREATE FUNCTION {api}.lock_app(p_exclusive boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

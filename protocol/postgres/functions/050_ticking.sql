@@ -165,6 +165,7 @@ DECLARE
     v_now bigint;
 BEGIN
     PERFORM {api}.lock_app(p_exclusive);
+    PERFORM FROM {api}.seal;
     v_now := {api}.clock(p_now);
     SELECT w.handled, w.more INTO handled, more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
     next_due := {api}.next_due(v_now);

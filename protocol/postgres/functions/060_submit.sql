@@ -134,6 +134,7 @@ BEGIN
     PERFORM {api}.lock_app(false);
     v_now := {api}.clock(p_now);
     IF p_session IS NOT NULL AND NOT {api}.holds_fence(p_parent, p_session, p_epoch) THEN
+        PERFORM FROM {api}.seal;
         RETURN NEXT NULL::bytea;
         RETURN QUERY SELECT id FROM {schema}.call WHERE id = ANY (p_ids);
         RETURN;
@@ -240,6 +241,7 @@ DECLARE
     v_before bigint;
 BEGIN
     PERFORM {api}.lock_app(true);
+    PERFORM FROM {api}.seal;
     v_now := {api}.clock(p_now);
     v_before := {api}.first_due();
     FOR i IN 1 .. cardinality(p_ids) LOOP

@@ -15,6 +15,7 @@ CREATE FUNCTION {api}.close_session(p_now bigint, p_session bigint) RETURNS void
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     PERFORM {api}.lock_app(true);
+    PERFORM FROM {api}.seal;
     IF EXISTS (SELECT FROM {schema}.session WHERE number = p_session AND ended_at IS NULL) THEN
         PERFORM {api}.end_session({api}.clock(p_now), p_session, false);
     END IF;
@@ -30,7 +31,8 @@ CREATE VIEW {api}.session_row AS
 
 CREATE FUNCTION {api}.list_sessions(p_now bigint, p_live_only boolean) RETURNS SETOF {api}.session_row
 LANGUAGE sql STABLE AS $$
-    SELECT * FROM {api}.session_row WHERE ended_at IS NULL OR NOT p_live_only ORDER BY number
+    SELECT * FROM {api}.session_row
+    WHERE (ended_at IS NULL OR NOT p_live_only) AND NOT EXISTS (SELECT FROM {api}.seal) ORDER BY number
 $$;
 
 CREATE FUNCTION {api}.listeners(p_queue text) RETURNS SETOF {api}.session_row LANGUAGE sql STABLE AS $$
@@ -40,7 +42,8 @@ $$;
 
 CREATE FUNCTION {api}.list_owned(p_now bigint, p_session bigint)
 RETURNS TABLE (id bytea, epoch bigint, state smallint, cancel_requested boolean) LANGUAGE sql STABLE AS $$
-    SELECT id, epoch, state, cancel_requested FROM {schema}.live WHERE owner = p_session ORDER BY id
+    SELECT id, epoch, state, cancel_requested FROM {schema}.live
+    WHERE owner = p_session AND NOT EXISTS (SELECT FROM {api}.seal) ORDER BY id
 $$;
 
 -- end_leases: let every live session count as expired, as if its process had been silent for long: for tests.

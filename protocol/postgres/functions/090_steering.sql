@@ -51,6 +51,7 @@ DECLARE
     r {schema}.live%ROWTYPE;
 BEGIN
     PERFORM {api}.lock_app(true);
+    PERFORM FROM {api}.seal;
     v_now := {api}.clock(p_now);
     FOR id IN
         WITH RECURSIVE below (id) AS (
@@ -108,6 +109,7 @@ DECLARE
     v_id bytea;
 BEGIN
     PERFORM {api}.lock_app(true);
+    PERFORM FROM {api}.seal;
     FOREACH v_id IN ARRAY p_ids LOOP
         DELETE FROM {schema}.outcome WHERE id = v_id RETURNING * INTO o;
         CONTINUE WHEN NOT FOUND;
@@ -129,6 +131,7 @@ $$;
 CREATE FUNCTION {api}.purge(p_now bigint, p_ids bytea[]) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM {api}.lock_app(true);
+    PERFORM FROM {api}.seal;
     RETURN {api}.forget(p_ids);
 END
 $$;
@@ -139,6 +142,7 @@ DECLARE
     v_ids bytea[];
 BEGIN
     PERFORM {api}.lock_app(true);
+    PERFORM FROM {api}.seal;
     v_ids := ARRAY(SELECT id FROM {schema}.call ORDER BY id LIMIT p_budget);
     PERFORM {api}.forget(v_ids);
     DELETE FROM {schema}.dedupe d USING {schema}.live l WHERE l.id = ANY (v_ids) AND d.key = l.key AND d.id = l.id;
@@ -173,5 +177,5 @@ CREATE FUNCTION {api}.collect_data(p_now bigint, p_keep bytea[], p_age bigint) R
 $$;
 
 CREATE FUNCTION {api}.get_data(p_now bigint, p_key bytea) RETURNS SETOF bytea LANGUAGE sql STABLE AS $$
-    SELECT body FROM {schema}.data WHERE key = p_key
+    SELECT body FROM {schema}.data WHERE key = p_key AND NOT EXISTS (SELECT FROM {api}.seal)
 $$;

@@ -1,7 +1,7 @@
 -- What queries see. One statement each: one consistent view.
 
 -- All that is known of invocations: the call, the live record or the outcome, attempts as JSON, the last progress note.
-CREATE FUNCTION {api}.snapshots(p_now bigint, p_ids bytea[]) RETURNS TABLE (
+CREATE TYPE {api}.snapshot AS (
     id bytea, task_id text, queue text, language text, arguments bytea, policy bytea, meta bytea, parent bytea,
     root bytea, created_at bigint,
     state smallint, reason smallint, rank bigint, epoch bigint, attempt integer, crashes integer, owner bigint,
@@ -10,7 +10,9 @@ CREATE FUNCTION {api}.snapshots(p_now bigint, p_ids bytea[]) RETURNS TABLE (
     status text, payload bytea, why text, o_attempt integer, o_crashes integer, o_epoch bigint, o_session bigint,
     o_worker bigint, o_registered_at bigint, o_claimed_at bigint, o_started_at bigint, o_ended_at bigint,
     o_expires_at bigint, attempts jsonb, progress bytea
-) LANGUAGE sql STABLE AS $$
+);
+
+CREATE FUNCTION {api}.snapshots(p_now bigint, p_ids bytea[]) RETURNS SETOF {api}.snapshot LANGUAGE sql STABLE AS $$
     SELECT c.id, c.task_id, c.queue, c.language, c.arguments, c.policy, c.meta, c.parent, c.root, c.created_at,
         l.state, l.reason, l.rank, l.epoch, l.attempt, l.crashes, l.owner, l.worker, l.need_left, l.not_before,
         l.expires_at, l.wait_until, l.cancel_requested, l.registered_at, l.claimed_at, l.started_at, l.suspended_at,
@@ -24,11 +26,12 @@ CREATE FUNCTION {api}.snapshots(p_now bigint, p_ids bytea[]) RETURNS TABLE (
     LEFT JOIN {schema}.live l ON l.id = w.id
     LEFT JOIN {schema}.outcome o ON o.id = w.id
     LEFT JOIN {schema}.progress p ON p.id = w.id
+    WHERE NOT EXISTS (SELECT FROM {api}.seal)
     ORDER BY w.place
 $$;
 
 CREATE FUNCTION {api}.outcomes(p_now bigint, p_ids bytea[]) RETURNS SETOF {api}.reply LANGUAGE sql STABLE AS $$
-    SELECT * FROM {api}.outcome_rows(0, p_ids)
+    SELECT * FROM {api}.outcome_rows(0, p_ids) WHERE NOT EXISTS (SELECT FROM {api}.seal)
 $$;
 
 -- Where invocations stand: a status, or state, reason and whether it began.
@@ -36,6 +39,7 @@ CREATE FUNCTION {api}.standings(p_now bigint, p_ids bytea[])
 RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started boolean) LANGUAGE sql STABLE AS $$
     SELECT w.id, o.status, l.state, l.reason, l.started_at IS NOT NULL
     FROM unnest(p_ids) AS w (id) LEFT JOIN {schema}.outcome o ON o.id = w.id LEFT JOIN {schema}.live l ON l.id = w.id
+    WHERE NOT EXISTS (SELECT FROM {api}.seal)
 $$;
 
 -- A part of all invocations, newest id first; filters that are NULL match everything.
@@ -48,6 +52,7 @@ RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started b
             AND (p_queue IS NULL OR queue = p_queue) AND (p_parent IS NULL OR parent = p_parent)
         ORDER BY id DESC LIMIT p_budget
     ) AS c LEFT JOIN {schema}.outcome o ON o.id = c.id LEFT JOIN {schema}.live l ON l.id = c.id
+    WHERE NOT EXISTS (SELECT FROM {api}.seal)
     ORDER BY c.id DESC
 $$;
 
@@ -55,12 +60,12 @@ CREATE FUNCTION {api}.tally(p_now bigint, p_task text)
 RETURNS TABLE (status text, state smallint, reason smallint, started boolean, number bigint) LANGUAGE sql STABLE AS $$
     SELECT o.status, l.state, l.reason, l.started_at IS NOT NULL, count(*)
     FROM {schema}.call c LEFT JOIN {schema}.outcome o ON o.id = c.id LEFT JOIN {schema}.live l ON l.id = c.id
-    WHERE p_task IS NULL OR c.task_id = p_task
+    WHERE (p_task IS NULL OR c.task_id = p_task) AND NOT EXISTS (SELECT FROM {api}.seal)
     GROUP BY 1, 2, 3, 4
 $$;
 
 CREATE FUNCTION {api}.children(p_now bigint, p_parent bytea) RETURNS SETOF bytea LANGUAGE sql STABLE AS $$
-    SELECT id FROM {schema}.call WHERE parent = p_parent ORDER BY id
+    SELECT id FROM {schema}.call WHERE parent = p_parent AND NOT EXISTS (SELECT FROM {api}.seal) ORDER BY id
 $$;
 
 CREATE FUNCTION {api}.queue_stats(p_now bigint)
@@ -72,7 +77,7 @@ RETURNS TABLE (queue text, ready bigint, delayed bigint, running bigint, suspend
         min(l.registered_at) FILTER (WHERE l.state = 1 AND l.owner IS NULL), q.paused,
         (SELECT count(*) FROM {api}.listeners(q.name))
     FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name
-    WHERE q.used OR q.paused
+    WHERE (q.used OR q.paused) AND NOT EXISTS (SELECT FROM {api}.seal)
     GROUP BY q.name, q.paused ORDER BY q.name COLLATE "C"
 $$;
 
@@ -88,7 +93,7 @@ RETURNS TABLE (now bigint, queue text, paused boolean, owner bigint, ahead bigin
             ) AS before
         ) ELSE 0 END
     FROM {schema}.call c LEFT JOIN {schema}.queue q ON q.name = c.queue LEFT JOIN {schema}.live l ON l.id = c.id
-    WHERE c.id = p_id
+    WHERE c.id = p_id AND NOT EXISTS (SELECT FROM {api}.seal)
 $$;
 
 -- What an invocation waits for.
@@ -98,5 +103,5 @@ LANGUAGE sql STABLE AS $$
     SELECT w.waited, c.task_id, o.status, l.state, l.reason, l.started_at IS NOT NULL
     FROM {schema}.wait w JOIN {schema}.call c ON c.id = w.waited
     LEFT JOIN {schema}.outcome o ON o.id = w.waited LEFT JOIN {schema}.live l ON l.id = w.waited
-    WHERE w.waiter = p_id ORDER BY w.waited
+    WHERE w.waiter = p_id AND NOT EXISTS (SELECT FROM {api}.seal) ORDER BY w.waited
 $$;

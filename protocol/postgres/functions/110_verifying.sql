@@ -1,6 +1,6 @@
 -- verify: the structural invariants. Indexes are the database's own, so what can be broken is between tables.
 
-CREATE FUNCTION {api}.verify(p_now bigint) RETURNS TABLE (invariant text, id bytea, detail text)
+CREATE FUNCTION {api}.violations() RETURNS TABLE (invariant text, id bytea, detail text)
 LANGUAGE sql STABLE AS $$
     SELECT 'I2', l.id, 'owner ' || l.owner || ' has ended' FROM {schema}.live l
     WHERE l.owner IS NOT NULL
@@ -38,6 +38,11 @@ LANGUAGE sql STABLE AS $$
     WHERE l.attempt NOT BETWEEN 0 AND l.epoch
 $$;
 
+CREATE FUNCTION {api}.verify(p_now bigint) RETURNS TABLE (invariant text, id bytea, detail text)
+LANGUAGE sql STABLE AS $$
+    SELECT * FROM {api}.violations() WHERE NOT EXISTS (SELECT FROM {api}.seal)
+$$;
+
 -- Rebuild what follows from the records. Exclusive.
 CREATE FUNCTION {api}.repair(p_now bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -61,12 +66,13 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE FUNCTION {api}.ids(p_now bigint, p_after bytea, p_budget integer) RETURNS SETOF bytea LANGUAGE sql STABLE AS $$
-    SELECT id FROM {schema}.call WHERE p_after IS NULL OR id > p_after ORDER BY id LIMIT p_budget
+    SELECT id FROM {schema}.call WHERE (p_after IS NULL OR id > p_after) AND NOT EXISTS (SELECT FROM {api}.seal)
+    ORDER BY id LIMIT p_budget
 $$;
 
 CREATE FUNCTION {api}.peek_inbox(p_now bigint, p_session bigint) RETURNS SETOF {api}.reply LANGUAGE sql STABLE AS $$
     SELECT 4::smallint, 0, id, status, reason, payload, NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea,
         attempt::bigint, crashes::bigint, epoch, completed_by, worker, registered_at, claimed_at, started_at, ended_at,
         expires_at
-    FROM {schema}.inbox WHERE session = p_session ORDER BY position
+    FROM {schema}.inbox WHERE session = p_session AND NOT EXISTS (SELECT FROM {api}.seal) ORDER BY position
 $$;

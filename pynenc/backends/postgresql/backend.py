@@ -13,12 +13,14 @@ from pynenc.backends.postgresql.location import Location
 from pynenc.backends.postgresql.orchestrator import PostgresqlOrchestrator
 from pynenc.backends.postgresql.state_backend import PostgresqlStateBackend
 from pynenc.backends.postgresql.transactional import PostgresqlTransaction
+from pynenc.backends.postgresql.transfer import PostgresqlTransfer
 from pynenc.io import Op, run
 from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.state_backend import StateBackend
 from pynenc.ports.transaction import Transaction
+from pynenc.ports.transfer import Transfer
 
 _SURVIVES = {"none": "process", "normal": "process", "full": "power", "replicated": "power"}
 
@@ -36,6 +38,7 @@ class PostgresqlBackend(Backend):
         self.orchestrator: Orchestrator = PostgresqlOrchestrator(self.database, self._bells)
         self.state_backend: StateBackend = PostgresqlStateBackend(self.database)
         self.client_data_store: ClientDataStore = PostgresqlClientDataStore(self.database)
+        self.transfer: Transfer = PostgresqlTransfer(self.database)
 
     def close(self) -> None:
         self._bells.close()

@@ -14,8 +14,9 @@ from pynenc.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from pynenc.ports.transfer import overtaken, refusal
 
-SESSION_GONE, NOT_PLAIN = "PN001", "PN002"
+SESSION_GONE, NOT_PLAIN, SEALED, OVERTAKEN = "PN001", "PN002", "PN003", "PN004"
 _AGAIN = ("40001", "40P01", "55P03", "55006")
 """Serialization failure, deadlock, lock not available, object in use: the transaction was undone."""
 _GONE = ("08", "57P", "53300")
@@ -46,6 +47,10 @@ def translate(error: psycopg.Error, place: str) -> PynencError | NotPlain:
         return NotPlain(said)
     if state == SESSION_GONE:
         return SessionGone(f"session {said} has ended; what it owned belongs to others now")
+    if state == SEALED:
+        return refusal(said, place)
+    if state == OVERTAKEN:
+        return overtaken(place)
     if state.startswith("28") or (not state and _is_refused(str(error))):
         return ConfigurationError(
             f"the server {place} refused the user: check user, password, database and SSL of the URL"

@@ -41,6 +41,7 @@ EXCHANGE = (
     "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
     "bytea[], bigint[], bigint[], bigint[], bytea[], bigint[], bytea[], integer, text[], boolean, boolean, integer)"
 )
+MOVE_IN = "move_in(text, json, json, json, json, json, json, json)"
 _PLAIN_KINDS = (0, 1, 2)
 
 

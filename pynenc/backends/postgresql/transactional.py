@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg.rows import tuple_row
 from pynenc.backends.driver_connections import async_driver_connection, driver_connection
 from pynenc.backends.postgresql.arrays import register
 from pynenc.backends.postgresql.database import Database
+from pynenc.backends.postgresql.faults import SEALED, translate
 from pynenc.backends.postgresql.requests import SUBMIT_WITHIN, submission_columns
 from pynenc.errors import ConfigurationError
 from pynenc.io import run
@@ -43,7 +45,8 @@ class PostgresqlTransaction(Transaction):
                 self._check(cursor.execute(*self._question()).fetchone())
             register(cursor.adapters)
             statement, arguments = self._statement(items)
-            return _replies(items, cursor.execute(statement, arguments, binary=True).fetchall())
+            with self._own_refusals():
+                return _replies(items, cursor.execute(statement, arguments, binary=True).fetchall())
 
     async def asubmit(self, items: Sequence[Submission]) -> list[SubmitReply]:
         refuse_what_needs_more(items)
@@ -56,14 +59,25 @@ class PostgresqlTransaction(Transaction):
                 self._check(await cursor.fetchone())
             register(cursor.adapters)
             statement, arguments = self._statement(items)
-            await cursor.execute(statement, arguments, binary=True)
-            return _replies(items, await cursor.fetchall())
+            with self._own_refusals():
+                await cursor.execute(statement, arguments, binary=True)
+                return _replies(items, await cursor.fetchall())
 
     def left(self) -> None:
         """Nothing to do: the server notifies whoever listens when it commits."""
 
     def _statement(self, items: Sequence[Submission]) -> tuple[str, list[Any]]:
         return self._database.statement(SUBMIT_WITHIN), [None, *submission_columns(items)]
+
+    @contextmanager
+    def _own_refusals(self) -> Iterator[None]:
+        """Raise what the store refuses as ours; everything else is between the user and the server."""
+        try:
+            yield
+        except psycopg.Error as error:
+            if error.sqlstate == SEALED:
+                raise translate(error, self._database.location.public_url) from None
+            raise
 
     def _question(self) -> tuple[str, tuple[str]]:
         return "SELECT to_regnamespace(%s) IS NOT NULL", (self._database.api,)

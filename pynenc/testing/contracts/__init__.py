@@ -15,6 +15,7 @@ from pynenc.testing.contracts.reading import StateBackendContract
 from pynenc.testing.contracts.sessions import SessionsContract
 from pynenc.testing.contracts.settling import SettlingContract
 from pynenc.testing.contracts.submitting import SubmittingContract
+from pynenc.testing.contracts.transfer import TransferContract
 from pynenc.testing.contracts.waiting import WaitingContract
 
 
@@ -31,4 +32,4 @@ class OrchestratorContract(
     """All that an orchestrator promises."""
 
 
-__all__ = ["ClientDataStoreContract", "OrchestratorContract", "StateBackendContract"]
+__all__ = ["ClientDataStoreContract", "OrchestratorContract", "StateBackendContract", "TransferContract"]
