@@ -177,6 +177,10 @@ class Player:
         name = "explain_one" if command.kind == "explain" else command.kind
         getattr(self, f"_{name}")(command)
 
+    def replace(self, other: Backend) -> None:
+        """Go on with another store in the place of the second one."""
+        self._backends = (self._backends[0], other)
+
     # --- doing it on every store ---
 
     def _do(self, port: str, operation: str, *arguments: Any, **options: Any) -> Any:
