@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from random import Random
 
-from pynenc.errors import SessionGone, StoreError, StoreUnavailable
+from pynenc.errors import SessionGone, StoreError, StoreSealed, StoreUnavailable
 from pynenc.io import Op
 from pynenc.model.ids import SessionId
 from pynenc.model.records import Completion, Exchange, ExchangeReply, SessionInfo
@@ -204,7 +204,8 @@ class StoreSession:
                 yield from self._reconcile()
             yield from self._exchange()
             yield from self._ask_about_outcomes()
-        except SessionGone:
+        except (SessionGone, StoreSealed):
+            # A store is sealed only once no session is alive, so this one was not.
             yield from self._lost()
         except StoreError as error:
             self._failed(error)

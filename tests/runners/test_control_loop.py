@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pynenc.backends.memory import MemoryBackend
+from pynenc.core.moving import Move
 from pynenc.errors import SessionGone, StoreFull, StoreUnavailable
 from pynenc.io import run
 from pynenc.model.ids import InvocationId
@@ -380,6 +382,25 @@ def test_a_lost_session_gives_up_everything_and_begins_anew() -> None:
     assert {claim.invocation_id for claim in stage.executor.claims} == {running, done}
     assert {claim.epoch for claim in stage.executor.claims} == {2}
     assert stage.status(done) == "pending"
+
+
+def test_a_runner_whose_store_was_moved_while_it_slept_gives_its_runs_up_and_can_be_stopped() -> None:
+    stage = Stage(slots=1)
+    (running,) = stage.submit()
+    stage.settle()
+    stage.executor.begin(stage.executor.claim_of(running))
+
+    # A pause longer than the lease, during which somebody recovers the session and moves everything.
+    stage.clock.advance(60.0)
+    run(stage.backend.orchestrator.tick(budget=100))
+    Move(stage.backend, MemoryBackend(clock=stage.clock)).carry()
+    stage.pass_time(5.0)
+    given_up = set(stage.executor.abandoned)
+    stage.loop.drain(0.0)
+    stage.pass_time(60.0)
+
+    assert given_up == {running}
+    assert stage.over
 
 
 def test_a_store_that_says_the_session_is_gone_costs_nothing_that_was_recorded() -> None:
