@@ -10,10 +10,12 @@ import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.cli.tables import print_table
+from pynenc.errors import StoreError
 from pynenc.io import run
 from pynenc.model.records import QueueStats, SessionKind, SessionRow
 from pynenc.model.status import InvocationStatus
 from pynenc.ports.backend import Finding
+from pynenc.ports.transfer import situation
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -43,6 +45,11 @@ def doctor(state: State, repair: bool) -> int:
 def examine(app: Pynenc, now_us: int) -> Iterator[Finding]:
     """Yield what there is to say, the good and the bad."""
     yield from _configuration(app)
+    sealed = _seal(app)
+    if sealed is not None:
+        # Nothing else answers in such a store.
+        yield sealed
+        return
     yield from run(app.backend.diagnose())
     yield from _work(app)
     sessions = run(app.control.list_sessions())
@@ -71,6 +78,18 @@ def _configuration(app: Pynenc) -> Iterator[Finding]:
                 detail=f"has no effect: {view.retired}",
                 remedy=f"remove it from {view.origin}",
             )
+
+
+def _seal(app: Pynenc) -> Finding | None:
+    try:
+        seal = run(app.backend.transfer.survey()).seal
+    except StoreError:
+        # The store says itself what is wrong with it.
+        return None
+    if seal is None:
+        return None
+    detail, remedy = situation(seal, app.backend.url)
+    return Finding(level="error", subject="move", detail=detail, remedy=remedy)
 
 
 def _work(app: Pynenc) -> Iterator[Finding]:

@@ -42,6 +42,7 @@ _COMMANDS = {
     "bench": ("pynenc.cli.bench", "bench"),
     "status": ("pynenc.cli.status", "status"),
     "monitor": ("pynenc.cli.coming", "monitor"),
+    "move": ("pynenc.cli.move", "move"),
     "migrate": ("pynenc.cli.migrate", "migrate"),
 }
 
