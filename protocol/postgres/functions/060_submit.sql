@@ -88,6 +88,7 @@ BEGIN
     PERFORM {api}.lock_app(false);
     v_now := {api}.clock(p_now);
     IF p_session IS NOT NULL AND NOT {api}.holds_fence(p_parent, p_session, p_epoch) THEN
+        PERFORM FROM {api}.seal;
         RETURN NEXT NULL::bytea;
         RETURN QUERY SELECT id FROM {schema}.call WHERE id = ANY (p_ids);
         RETURN;
