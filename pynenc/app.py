@@ -260,13 +260,20 @@ class Pynenc:
         wanted = self._runner_class or runner_class(self.conf.runner_cls)
         with self._lock:
             if self._runner is None or (type(self._runner) is not wanted and not self._runner.is_running):
-                self._runner = wanted(self)
+                self._take_runner(wanted(self))
+            assert self._runner is not None
             return self._runner
 
     @runner.setter
     def runner(self, runner: Runner) -> None:
-        self._runner = runner
+        self._take_runner(runner)
         self._runner_class = type(runner)
+
+    def _take_runner(self, runner: Runner) -> None:
+        """Put another runner in place; endpoints that were added to the one before are served by this one."""
+        if self._runner is not None:
+            runner.pages.update(self._runner.pages)
+        self._runner = runner
 
     def running(self, *, drain_timeout: float = 30.0) -> RunningApp:
         """Return a context manager, blocking or asynchronous, that runs a runner beside the caller and drains it."""

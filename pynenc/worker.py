@@ -48,6 +48,7 @@ from pynenc.runners.linked import LinkedOrchestrator, RunnerLine
 from pynenc.runners.now_running import NowRunning
 from pynenc.runners.thread_executor import ThreadExecutor
 from pynenc.runners.worker_config import WorkerConfig, WorkerMode
+from pynenc.runners.worker_signals import StopOrders
 from pynenc.wire.frames import (
     PROTOCOL,
     Abandon,
@@ -211,6 +212,7 @@ class Worker:
         self._outbox = FrameOutbox(connection)
         self._line = RunnerLine(self._call)
         self._executor: Executor | None = None
+        self._stop_orders = StopOrders()
 
     def serve(self) -> None:
         """Greet, then do what the runner says until it closes."""
@@ -247,12 +249,14 @@ class Worker:
         body = frame.body
         match frame.type:
             case FrameType.RUN:
+                self._stop_orders.expected = False
                 executor.run(body.claims)
             case FrameType.RESUME:
                 executor.resume([Resumption(body.invocation_id, body.epoch, _wait_reply(body))])
             case FrameType.OBSERVE:
                 executor.observe([Observation(body.invocation_id, body.epoch, body.outcomes, body.unknown, body.cycle)])
             case FrameType.CANCEL:
+                self._stop_orders.expected = True
                 executor.stop(body.invocation_id, body.epoch, StopReason(body.why), body.grace_ms / 1e3)
             case FrameType.ABANDON:
                 executor.abandon(body.slots)

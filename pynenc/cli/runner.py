@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,6 +68,9 @@ def runner() -> None:
     show_default=True,
     help="Seconds for bodies to end on SIGTERM.",
 )
+@click.option("--health-port", type=click.IntRange(0, 65_535), help="Serve /livez and /readyz there.")
+@click.option("--health-host", help="Address to serve them at.  [default: health_host, else 127.0.0.1]")
+@click.option("--alive-file", type=click.Path(dir_okay=False), help="Touch this file every second while alive.")
 @with_state
 def start(
     state: State,
@@ -76,24 +81,47 @@ def start(
     queues: str | None,
     reloads: bool,
     drain_timeout: float,
+    health_port: int | None,
+    health_host: str | None,
+    alive_file: str | None,
 ) -> None:
     """Run invocations until SIGTERM or SIGINT; a second signal kills.
 
-    On the first signal nothing more is claimed, what has not started is handed back, and bodies get the drain timeout.
+    On the first signal nothing more is claimed, what has not started is handed back, and bodies get the drain timeout;
+    what has not ended then is handed to other runners.
+
+    \b
+    Exit codes besides those of every command:
+      0         drained, whether all bodies ended or some were handed over
+      130, 143  killed by a second SIGINT or SIGTERM
     """
     if reloads:
         from pynenc.cli.reloading import run_with_reload
 
         sys.exit(run_with_reload([argument for argument in sys.argv[1:] if argument != "--reload"]))
-    app = state.app()
-    _refuse_private_store(app)
-    choose_runner(app, kind)
-    size_runner(app, concurrency=concurrency, processes=processes, mode=mode)
-    if queues is not None:
-        choose_queues(app, queues)
-    _configure_logging(app, verbose=state.verbose)
-    _announce(state, app)
-    app.runner.run(drain_timeout=drain_timeout)
+    from pynenc.runners.signals import exit_code_of, exits_when_told
+
+    with exits_when_told():
+        app = state.app()
+        _refuse_private_store(app)
+        choose_runner(app, kind)
+        size_runner(app, concurrency=concurrency, processes=processes, mode=mode)
+        if queues is not None:
+            choose_queues(app, queues)
+        _set_given(app, health_port=health_port, health_host=health_host, alive_file=alive_file)
+        _configure_logging(app, verbose=state.verbose)
+        _announce(state, app)
+        app.runner.run(drain_timeout=drain_timeout)
+        killed_by = app.runner.killed_by
+    if killed_by is not None:
+        sys.exit(exit_code_of(killed_by))
+
+
+def _set_given(app: Pynenc, **values: object) -> None:
+    """Let what the command line says win over every other source."""
+    for name, value in values.items():
+        if value is not None:
+            setattr(app.conf, name, value)
 
 
 def choose_runner(app: Pynenc, kind: str | None) -> None:
@@ -180,6 +208,31 @@ def _announce(state: State, app: Pynenc) -> None:
     else:
         queues = ", ".join(app.conf.queues) or "all queues"
         click.echo(f"{facts['runner']} runs app {app.app_id} on {app.backend.url}, serves {queues}")
+
+
+@runner.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--within", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Seconds it may be old."
+)
+@with_state
+def alive(state: State, file: Path, within: float) -> None:
+    """Tell whether the runner that touches FILE (`--alive-file`) is alive: a probe for where there is no network.
+
+    Exits with 0 if it is, with 1 if not. Needs neither the app nor its store.
+    """
+    try:
+        age_s = max(0.0, time.time() - file.stat().st_mtime)
+    except FileNotFoundError:
+        well, said = False, f"{file} does not exist: no runner that touches it is alive"
+    else:
+        well = age_s <= within
+        said = f"last alive {age_s:.1f} s ago" + ("" if well else f", more than {within:g} s ago")
+    if state.as_json:
+        print_json({"alive": well, "detail": said})
+    else:
+        click.echo(said)
+    sys.exit(0 if well else 1)
 
 
 @runner.command("show_config")

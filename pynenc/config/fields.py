@@ -126,6 +126,18 @@ class RunnerSettings:
         kinds.optional(kinds.SIZE), None, "Memory above which a worker process is killed, and its body fails."
     )
     min_parallel_slots = Setting[int](kinds.whole(1), 1, "Least bodies at once, whatever the number of cores.")
+    health_port = Setting[int | None](
+        kinds.optional(kinds.whole(0, 65_535)),
+        None,
+        "Port at which a runner process tells how it is (/livez, /readyz); 0: any free one; None: nowhere.",
+    )
+    health_host = Setting[str](kinds.TEXT, "127.0.0.1", "Where that port is: a name or an address of this machine.")
+    health_within_seconds = Setting[float](
+        kinds.number(1), 60.0, "A runner whose loop or exchange with the store is older than this counts as stuck."
+    )
+    alive_file = Setting[str](
+        kinds.PATH, "", "A file that a runner process touches every second while it is alive; '' for none."
+    )
     dev_mode_force_sync_tasks = Setting[bool](kinds.FLAG, False, "Run every call at once, where it is made.")
     trigger_task_modules = Setting[tuple[str, ...]](
         kinds.NAMES,

@@ -128,6 +128,10 @@ class Executor(Protocol):
     def due_at_s(self) -> float | None:
         """Return when `poll` should be called even if nothing happens, by the loop's clock; None: never."""
 
+    def is_up(self) -> bool:
+        """Whether bodies could run: what they need has started. May be called from any thread."""
+        return True
+
     @abstractmethod
     def spare(self) -> int:
         """Return how many more claims could start at once; negative: so many wait for a slot."""

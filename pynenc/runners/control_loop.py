@@ -2,7 +2,8 @@
 
 States of the loop: opening -> serving -> draining -> closed; a lost session leads back to opening (`StoreSession`).
 States and crash points of what it runs are told in `RunKeeper`, those of its exchanges in `StoreSession`.
-* drained: unstarted claims go back uncounted, bodies get their time, then everything is given up with the session.
+* drained: unstarted claims go back uncounted, bodies get their time, then everything is given up with the session
+  (`Drain`).
 * killed: whatever was under way is the lease's business.
 
 Every interaction is a request that `main` yields: operations of the orchestrator, and `Wait`. So the same code runs
@@ -22,7 +23,9 @@ from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.executor import Executor
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.claimer import Claimer
+from pynenc.runners.draining import Drain
 from pynenc.runners.loop_config import LoopConfig
+from pynenc.runners.pulse import Pulse
 from pynenc.runners.run_keeper import RunKeeper
 from pynenc.runners.settler import Settler
 from pynenc.runners.steering import Steering
@@ -76,18 +79,26 @@ class ControlLoop:
             session_info,
             rng or Random(),
         )
+        self._drain = Drain(
+            executor, self._runs, self._session, clock, look_every_s=config.lease_s / 3, name=self._name
+        )
         self._recall_s = clock()
-        self._drain_until_s: float | None = None
 
     @property
     def opened(self) -> threading.Event:
         """Set once the first session is open."""
         return self._session.opened
 
+    @property
+    def pulse(self) -> Pulse:
+        """How it is, for other threads."""
+        return self._session.pulse
+
     # --- steering, from any thread ---
 
     def drain(self, grace_s: float) -> None:
         """Claim nothing more, hand back what has not started, give bodies `grace_s` to end, then finish `main`."""
+        self.pulse.draining = True
         self._steering.drain(grace_s)
 
     def kill(self) -> None:
@@ -105,41 +116,29 @@ class ControlLoop:
         self._executor.start()
         try:
             yield from self._session.open(first=True)
-            while not self._over():
+            while not (self._steering.killed or self._drain.is_over()):
+                self.pulse.turned()
                 self._runs.absorb(self._executor.poll())
-                self._begin_drain()
+                if self._steering.drain_grace_s is not None:
+                    self._drain.begin(self._steering.drain_grace_s)
                 self._runs.stop_overdue()
                 self._return_unstarted()
                 if self._session.exchange_due():
                     yield from self._session.exchange()
+                elif self._drain.should_look_around():
+                    yield from self._drain.look_around()
                 else:
                     yield from self._nap()
         finally:
-            self._runs.abandon_all()
+            self._hand_over()
             self._executor.close(0.0 if self._steering.killed else self._config.stop_grace_s)
         yield from self._session.close()
 
-    def _over(self) -> bool:
-        if self._steering.killed:
-            return True
-        if self._drain_until_s is None:
-            return False
-        # Without a session nothing is owned and nothing can be sent.
-        idle = not self._session.is_open or not (self._runs.table or self._settler.due)
-        return idle or self._clock() >= self._drain_until_s
-
-    def _begin_drain(self) -> None:
-        grace_s = self._steering.drain_grace_s
-        if grace_s is not None and self._drain_until_s is None:
-            self._drain_until_s = self._clock() + grace_s
-            coming_back = self._executor.recall(older_than_s=0.0)
-            logger.info(
-                "%s drains: %d unstarted are handed back, %d have up to %g s",
-                self._name,
-                coming_back,
-                len(self._runs.table) - coming_back,
-                grace_s,
-            )
+    def _hand_over(self) -> None:
+        """Give up what still runs: it goes to others with the session."""
+        left = self._runs.abandon_all()
+        if left:
+            logger.warning("%s hands over %d that did not end", self._name, left)
 
     def _return_unstarted(self) -> None:
         """Hand back what was claimed ahead and found no slot for long."""
@@ -155,7 +154,7 @@ class ControlLoop:
         moments = [
             self._runs.table.next_deadline_s(),
             self._executor.due_at_s(),
-            self._drain_until_s,
+            self._drain.due_at_s(),
             self._session.due_at_s(now_s),
         ]
         if self._executor.spare() < 0:

@@ -152,6 +152,9 @@ class ProcessExecutor(Executor):
             moments.append(self._clock())
         return min(moments, default=None)
 
+    def is_up(self) -> bool:
+        return any(worker.ready for worker in list(self._fleet))
+
     def spare(self) -> int:
         workers = sum(worker.ready and not worker.apart and not worker.retiring for worker in self._fleet)
         if self._fleet.is_up:

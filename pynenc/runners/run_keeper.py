@@ -180,6 +180,12 @@ class RunKeeper:
         """Hand outcomes to the coroutines that await them."""
         self._executor.observe(observations)
 
+    def only_wait(self) -> bool:
+        """Whether every run waits for other invocations."""
+        return all(
+            run.phase is Phase.SUSPENDED or self.watch.awaited_by((run.invocation_id, run.epoch)) for run in self.table
+        )
+
     # --- giving up ---
 
     def abandon(self, runs: Iterable[Run]) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from pynenc.errors import ConfigurationError, NotYetAvailable, RunnerError
@@ -22,11 +19,17 @@ from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners import sizing
 from pynenc.runners.control_loop import ControlLoop
 from pynenc.runners.loop_config import LoopConfig
+from pynenc.runners.pulse import NOT_RUNNING, Health
+from pynenc.runners.signals import StopSignals
+from pynenc.runners.telling import telling
 from pynenc.runners.worker_limits import WorkerLimits
 
 if TYPE_CHECKING:
+    import signal
+
     from pynenc.config.app_config import AppConfig
     from pynenc.core.loading import AppReference
+    from pynenc.runners.health_server import Render
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,11 @@ class Runner:
         self._loop: ControlLoop | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._executor: Executor | None = None
+        self.pages: dict[str, Render] = {}
+        """Further endpoints beside `/livez` and `/readyz`, by path; see `pynenc.runners.health_server`."""
+        self.killed_by: signal.Signals | None = None
+        """The second signal, if one ended the last `run`."""
 
     # --- for subclasses ---
 
@@ -74,19 +82,32 @@ class Runner:
     def run(self, *, drain_timeout: float = 30.0) -> None:
         """Run until stopped. In the main thread SIGTERM and SIGINT drain, and a second one kills.
 
+        While it runs it tells how it is as `health_port`, `alive_file` and systemd ask for.
+
         Args:
             drain_timeout: seconds that bodies have to end when it drains.
 
         Raises:
+            ConfigurationError: the port or file for its health cannot be used.
             RunnerError: it runs already.
             StoreError: the store refuses for a reason that waiting does not mend.
         """
         loop = self._prepare()
+        signals = StopSignals(lambda: loop.drain(drain_timeout), loop.kill, grace_s=drain_timeout)
+        in_main_thread = threading.current_thread() is threading.main_thread()
         try:
-            with _signals(loop, drain_timeout):
+            with signals if in_main_thread else nullcontext(), telling(self.app.conf, self.health, self.pages):
                 perform(loop.main())
         finally:
+            self.killed_by = signals.killed_by
             self._release()
+
+    def health(self) -> Health:
+        """Return how it is; for probes of the program that it runs in. From any thread."""
+        loop, executor = self._loop, self._executor
+        if loop is None or executor is None:
+            return NOT_RUNNING
+        return loop.pulse.health(within_s=self.app.conf.health_within_seconds, workers_up=executor.is_up())
 
     def start(self) -> None:
         """Run in a thread of its own; return when its session is open, or soon if the store does not answer.
@@ -150,7 +171,7 @@ class Runner:
         conf = self.app.conf
         host = socket.gethostname()
         name = f"{type(self).__name__}@{host}:{os.getpid()}"
-        executor = self.make_executor(name)
+        self._executor = executor = self.make_executor(name)
         self._bell = self.app.control.doorbell()
         info = SessionInfo(
             kind=SessionKind.RUNNER,
@@ -172,7 +193,7 @@ class Runner:
 
     def _release(self) -> None:
         with self._lock:
-            self._loop = None
+            self._loop = self._executor = None
         self._bell.close()
 
 
@@ -287,26 +308,3 @@ def runner_class(name: str) -> type[Runner]:
         known = ", ".join(each.__name__ for each in _RUNNERS.values())
         raise ConfigurationError(f"runner_cls={name!r} is no runner; there are {known}")
     return found
-
-
-@contextmanager
-def _signals(loop: ControlLoop, drain_timeout: float) -> Iterator[None]:
-    """Let SIGTERM and SIGINT drain the loop, and a second one kill it; only in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    seen: list[int] = []
-
-    def obey(number: int, _: FrameType | None) -> None:
-        seen.append(number)
-        if len(seen) == 1:
-            loop.drain(drain_timeout)
-        else:
-            loop.kill()
-
-    before = {number: signal.signal(number, obey) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -23,7 +23,7 @@ class Steering:
     @property
     def accepting(self) -> bool:
         """Whether the runner may claim new work."""
-        return self.drain_grace_s is None
+        return self.drain_grace_s is None and not self.killed
 
     def drain(self, grace_s: float) -> None:
         """Order to claim nothing more, hand back what has not started, give bodies `grace_s` to end, then end."""

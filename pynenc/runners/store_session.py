@@ -20,13 +20,14 @@ from random import Random
 from pynenc.errors import SessionGone, StoreError, StoreSealed, StoreUnavailable
 from pynenc.io import Op
 from pynenc.model.ids import SessionId
-from pynenc.model.records import Completion, Exchange, ExchangeReply, SessionInfo
+from pynenc.model.records import Completion, Exchange, ExchangeReply, SessionInfo, SessionKind
 from pynenc.ports.executor import Executor
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.backoff import Backoff, Grievances
 from pynenc.runners.claimer import Claimer
 from pynenc.runners.loop_config import LoopConfig
 from pynenc.runners.queue_limits import Ask, QueueLimits
+from pynenc.runners.pulse import Pulse
 from pynenc.runners.run_keeper import RunKeeper
 from pynenc.runners.settler import Settler
 from pynenc.runners.steering import Steering
@@ -79,6 +80,8 @@ class StoreSession:
         self._limits = QueueLimits(config.queues, config.queue_limits, runs.table.in_hand)
         self._backoff = Backoff(first_s=config.backoff_first_s, most_s=config.backoff_most_s, rng=rng)
         self._grievances = Grievances(logger)
+        self.pulse = Pulse(clock)
+        """How the loop is, for other threads."""
         self.opened = threading.Event()
         """Set once the first session is open."""
         self._session: SessionId | None = None
@@ -93,6 +96,16 @@ class StoreSession:
     def is_open(self) -> bool:
         return self._session is not None
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the store did not answer last time."""
+        return self._retry_s is not None
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is something to tell the store."""
+        return self._settler.due
+
     # --- opening, losing, closing ---
 
     def open(self, *, first: bool = False) -> Op[None]:
@@ -101,11 +114,12 @@ class StoreSession:
         Raises:
             StoreError: it is the `first`, and could not be opened for a reason that waiting does not mend.
         """
-        steering = self._steering
-        while self._session is None and not steering.killed and steering.accepting:
+        while self._session is None and self._steering.accepting:
+            self.pulse.turned()
             try:
                 lease_us = int(self._config.lease_s * 1e6)
                 self._session = yield from self._orchestrator.open_session(self._info, lease_us=lease_us)
+                self.pulse.in_session = True
                 self.opened.set()
             except StoreUnavailable as error:
                 yield from self._retry_opening(error)
@@ -126,7 +140,7 @@ class StoreSession:
         """Send what is left and end the session; what cannot be sent is the lease's business."""
         if self._session is not None:
             try:
-                if self._settler.due:
+                while self._settler.due:
                     yield from self._exchange()
                 yield from self._orchestrator.close_session(self._session)
             except StoreError as error:
@@ -147,8 +161,14 @@ class StoreSession:
             dropped,
         )
         self._session = None
+        self.pulse.in_session = False
         self._uncertain = False
         yield from self.open()
+
+    def other_runners(self) -> Op[int]:
+        """Return how many other runners have a session."""
+        rows = yield from self._orchestrator.list_sessions()
+        return sum(row.info.kind is SessionKind.RUNNER and row.session != self._session for row in rows)
 
     # --- when to exchange ---
 
@@ -222,6 +242,7 @@ class StoreSession:
         self._complain(error)
 
     def _complain(self, error: Exception) -> None:
+        self.pulse.refused(error)
         kept = len(self._settler)
         self._grievances.say(
             type(error).__name__,
@@ -234,6 +255,7 @@ class StoreSession:
         )
 
     def _worked(self) -> None:
+        self.pulse.answered()
         self._retry_s = None
         self._backoff.reset()
         self._grievances.over(f"{self._info.name}: the store answers again")

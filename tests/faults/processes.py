@@ -38,7 +38,15 @@ class RunnerProcess:
 
     def stop(self) -> int:
         """End it with SIGTERM; return its exit code."""
-        self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; none if it has ended."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit code."""
         code = self._process.wait(timeout=60)
         self._log.close()
         return code

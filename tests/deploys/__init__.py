@@ -1,0 +1,1 @@
+"""Runners that come and go: drains, restarts, probes, and the examples of how to deploy them."""
