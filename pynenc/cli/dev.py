@@ -91,7 +91,7 @@ def _rounds(stop: threading.Event, interval_s: float) -> Iterator[None]:
 def _follow_changes(child: Child, log: deque[str], stop: threading.Event) -> None:
     _in_background("log", lambda: _read_log(child, log))
     for changed in changes(Path.cwd(), stop):
-        child.restart()
+        child.restart(stop)
         log.append(f"{changed} changed: started anew")
         _in_background("log", lambda: _read_log(child, log))
 

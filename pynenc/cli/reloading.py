@@ -1,4 +1,9 @@
-"""Starting anew when a file changes: for development."""
+"""Starting anew when a file changes: for development.
+
+States of the child: running -> ending -> replaced, or gone by itself (an error in what it imports). A child that is
+gone stays gone until the next change: whoever made the error is about to mend it. The end is always a drain, so nothing
+is lost; a further change while it drains is one more change.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +41,7 @@ class Child:
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self.is_ending = False
         output = subprocess.DEVNULL if self._quiet else None
         log = subprocess.PIPE if self._quiet else None
         return subprocess.Popen(self._command, stdout=output, stderr=log, process_group=0)
@@ -44,11 +51,18 @@ class Child:
         """The log of the process that runs now."""
         return self._process.stderr
 
-    def restart(self) -> None:
-        """End the process in good order and start it anew."""
+    def restart(self, stop: threading.Event) -> None:
+        """End the process in good order and start it anew, unless `stop` was set meanwhile."""
         with self._lock:
             self._end()
-            self._process = self._start()
+            if not stop.is_set():
+                self._process = self._start()
+
+    def wait(self) -> int | None:
+        """Wait until the process that runs now has ended; return its exit code, or None if it was replaced."""
+        process = self._process
+        code = process.wait()
+        return code if process is self._process else None
 
     def stop(self) -> int:
         """End the process in good order; return its exit code."""
@@ -60,6 +74,7 @@ class Child:
         self._process.kill()
 
     def _end(self) -> int:
+        self.is_ending = True
         self._process.terminate()
         return self._process.wait()
 
@@ -84,12 +99,32 @@ def ending_signals(stop: threading.Event, child: Child) -> Iterator[None]:
 def run_with_reload(arguments: Sequence[str]) -> int:
     """Run `pynenc` with `arguments` in a child process; replace it whenever a Python file below here changes."""
     stop = threading.Event()
+    _tell_how_it_looks()
     child = Child(arguments)
     with ending_signals(stop, child):
+        _tell_when_it_ends(child, stop)
         for changed in changes(Path.cwd(), stop):
             click.echo(f"{changed} changed: starting anew", err=True)
-            child.restart()
+            child.restart(stop)
+            _tell_when_it_ends(child, stop)
         return child.stop()
+
+
+def _tell_how_it_looks() -> None:
+    if find_spec("watchfiles") is None:
+        advice = "pip install 'pynenc[reload]' lets the system tell"
+        click.echo(f"without watchfiles, files are looked at every {_INTERVAL_S:g} s: {advice}", err=True)
+
+
+def _tell_when_it_ends(child: Child, stop: threading.Event) -> None:
+    """Say so when the child ends by itself: it starts again with the next change."""
+
+    def wait() -> None:
+        code = child.wait()
+        if code is not None and not stop.is_set() and not child.is_ending:
+            click.echo(f"the runner ended with exit code {code}: waiting for a change", err=True)
+
+    threading.Thread(target=wait, name="reload", daemon=True).start()
 
 
 def changes(folder: Path, stop: threading.Event) -> Iterator[str]:
