@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pynenc.core.submitting import Submitter
     from pynenc.core.views import OrchestratorView, StateView
     from pynenc.invocation import BaseInvocation, BaseInvocationGroup, DistributedInvocation
+    from pynenc.middleware import Middleware
+    from pynenc.middleware.registry import Hooks
     from pynenc.ports.backend import Backend
     from pynenc.ports.client_data_store import ClientDataStore
     from pynenc.ports.orchestrator import Orchestrator
@@ -58,6 +60,7 @@ class Pynenc:
         scheduler: str | type[Scheduler] | Scheduler | None = None,
         serializer: str | Serializer | None = None,
         runner: str | type[Runner] | None = None,
+        middleware: Iterable[str | type[Middleware] | Middleware] = (),
         broker: str | None = None,
         state_backend: str | None = None,
         client_data_store: str | None = None,
@@ -69,6 +72,7 @@ class Pynenc:
             config_filepath: a YAML, TOML or JSON file with configuration.
             app_id: name of the app; apps of different names share nothing.
             config_values: configuration values, weaker than the environment.
+            middleware: called behind those that the setting `middleware` names: instances, classes, or names.
         """
         # As a library Pynenc is silent until somebody configures logging.
         import pynenc.logs  # noqa: F401
@@ -102,6 +106,7 @@ class Pynenc:
         self.conf: AppConfig = AppConfig.load(values, config_filepath=config_filepath)
         self._scheduler_choice = scheduler
         self._serializer_choice = serializer
+        self._middleware_choice = tuple(middleware)
         self._runner_class = runner if isinstance(runner, type) else None
         self._lock = threading.RLock()
         self._backend: Backend | None = None
@@ -245,6 +250,29 @@ class Pynenc:
         """Forget every invocation of this app, live ones too; return how many."""
         return run(self.backend.state_backend.purge(None))
 
+    # --- middleware ---
+
+    def add_middleware(self, *middleware: str | type[Middleware] | Middleware) -> None:
+        """Call these hooks from now on, inside those that were there before. A runner must not have started yet.
+
+        Args:
+            middleware: instances, classes that need no arguments, or names as in the setting `middleware`.
+
+        Raises:
+            ConfigurationError: nothing has such a name, or it is no middleware.
+        """
+        from pynenc.middleware.naming import middleware_of
+
+        self.hooks.add(*map(middleware_of, middleware))
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """The middleware, by the hooks it has."""
+        from pynenc.middleware.naming import middleware_of
+        from pynenc.middleware.registry import Hooks
+
+        return Hooks(map(middleware_of, (*self.conf.middleware, *self._middleware_choice)))
+
     # --- running ---
 
     @property
@@ -355,7 +383,7 @@ class Pynenc:
     def submitter(self) -> Submitter:
         from pynenc.core.submitting import Submitter
 
-        return Submitter(self.control, self.scheduler)
+        return Submitter(self.control, self.scheduler, self.hooks)
 
     @cached_property
     def scheduler(self) -> Scheduler:

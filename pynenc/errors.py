@@ -271,6 +271,12 @@ class SerializationError(PynencError):
         self.path = path
 
 
+class CarrierFull(PynencError):
+    """Something does not fit into what travels with an invocation; the text says what and how much fits."""
+
+    code = "carrier_full"
+
+
 class ProtocolError(PynencError):
     """Bytes from outside that are not what the protocol says."""
 

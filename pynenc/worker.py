@@ -213,6 +213,7 @@ class Worker:
         self._line = RunnerLine(self._call)
         self._executor: Executor | None = None
         self._stop_orders = StopOrders()
+        self._flush_hooks: Callable[[], None] = lambda: None
 
     def serve(self) -> None:
         """Greet, then do what the runner says until it closes."""
@@ -240,6 +241,7 @@ class Worker:
             self._line.replied(frame.seq, frame.body)
             return
         if frame.type is FrameType.BYE:
+            self._flush_hooks()
             os._exit(0)
         if self._executor is None:
             raise ProtocolError(f"a {frame.type.name} frame before WELCOME")
@@ -276,6 +278,7 @@ class Worker:
             from pynenc.logs.setup import configure_logging
 
             configure_logging(app.conf)
+            self._flush_hooks = app.hooks.flush
             if self._lines is not None:
                 record_lines(self._lines)
         except BaseException as error:  # noqa: BLE001 - importing user code; the runner hears of it and this ends

@@ -49,6 +49,8 @@ NOT_WHILE_LOADING: dict[str, set[str]] = {
     "app": {"backends", "cli", "testing", "builder"},
     "task": {"backends", "cli", "testing", "builder", "runners"},
     "call": {"app", "task", "runners", "backends", "cli", "testing", "core"},
+    "middleware": {"app", "task", "runners", "backends", "cli", "testing", "core", "invocation", "call"},
+    "integrations": {"app", "task", "runners", "backends", "cli", "testing", "core"},
     "context": {"app", "task", "runners", "backends", "cli", "testing", "core"},
     "worker": {"app", "task", "backends", "cli", "testing", "builder"},
     "builder": {"app", "task", "runners", "backends", "cli", "testing", "core"},

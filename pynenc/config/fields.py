@@ -138,6 +138,11 @@ class RunnerSettings:
     alive_file = Setting[str](
         kinds.PATH, "", "A file that a runner process touches every second while it is alive; '' for none."
     )
+    middleware = Setting[tuple[str, ...]](
+        kinds.NAMES,
+        (),
+        "Middleware, outermost first: names that packages declare, or module:Class; read when first used.",
+    )
     dev_mode_force_sync_tasks = Setting[bool](kinds.FLAG, False, "Run every call at once, where it is made.")
     trigger_task_modules = Setting[tuple[str, ...]](
         kinds.NAMES,

@@ -24,6 +24,8 @@ from pynenc.ports.stopping import Seen, StopReason
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
+    from pynenc.middleware.base import Middleware
+    from pynenc.middleware.registry import Hooks
     from pynenc.task import Task
 
 logger = logging.getLogger(__name__)
@@ -46,23 +48,18 @@ class TaskExecution(AttemptExecution):
             return False
 
     def run(self, claim: Claim, link: RunLink) -> Completion:
-        def attempt(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            value = task.func(*args, **kwargs)
-            if not task.is_async:
-                return value
-            import asyncio
-
-            return asyncio.run(value)
-
         try:
             task = self._app.get_task(claim.task_id)
         except TaskNotFound as error:
             return self._unknown_task(claim, error)
+        hooks = self._app.hooks
         try:
             with self._context(task, claim, link):
+                if hooks.run:
+                    return run(self._between_hooks(hooks, task, claim, link))
                 args, kwargs = run(self._arguments(task, claim))
                 self._log_begin(task, claim, args, kwargs)
-                value = attempt(task, args, kwargs)
+                value = _call(task, args, kwargs)
                 return Success(
                     invocation_id=claim.invocation_id,
                     epoch=claim.epoch,
@@ -81,8 +78,11 @@ class TaskExecution(AttemptExecution):
             task = self._app.get_task(claim.task_id)
         except TaskNotFound as error:
             return self._unknown_task(claim, error)
+        hooks = self._app.hooks
         try:
             with self._context(task, claim, link):
+                if hooks.run:
+                    return await arun(self._between_hooks(hooks, task, claim, link))
                 args, kwargs = await arun(self._arguments(task, claim))
                 self._log_begin(task, claim, args, kwargs)
                 value = await task.func(*args, **kwargs)
@@ -93,12 +93,56 @@ class TaskExecution(AttemptExecution):
                     worker=link.worker,
                 )
         except asyncio.CancelledError as error:
-            current = asyncio.current_task()
-            if link.stopping is not StopReason.CANCEL and current is not None and current.cancelling():
+            if _stopped_by_executor(link):
                 raise
             return self._settle(task, claim, link, error)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes a completion
             return self._settle(task, claim, link, error)
+
+    def _between_hooks(self, hooks: Hooks, task: Task[..., Any], claim: Claim, link: RunLink) -> Op[Completion]:
+        """Run the body between the hooks of middleware, decided before they hear of it how the attempt ends.
+
+        Raises:
+            asyncio.CancelledError: as `arun` does.
+        """
+        from pynenc.middleware.events import Ending, RunEvent, ending_of
+
+        event = RunEvent(task, claim, runner=link.runner_name, worker=link.worker)
+        entered: list[Middleware] = []
+        completion: Completion | None
+        try:
+            yield from hooks.enter("run", event, entered)
+            if event.decoded is None:
+                event.decoded = yield from self._arguments(task, claim)
+            args, kwargs = event.decoded
+            self._log_begin(task, claim, args, kwargs)
+            event.value = yield BodyCall(task, args, kwargs)
+            result = yield from task.payloads.encode_value(event.value)
+            completion = Success(
+                invocation_id=claim.invocation_id, epoch=claim.epoch, result=result, worker=link.worker
+            )
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes a completion
+            event.error = error
+            completion = self._end_of(task, claim, link, error)
+        event.ending = Ending.STOPPED if completion is None else ending_of(completion)
+        try:
+            yield from hooks.leave("run", event, entered)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an interruption that came a little late
+            completion = self._end_of(task, claim, link, error)
+        if completion is None:
+            assert event.error is not None
+            raise event.error
+        return completion
+
+    def _end_of(self, task: Task[..., Any], claim: Claim, link: RunLink, error: BaseException) -> Completion | None:
+        """Return what an error of the body means; None if that is the executor's to say."""
+        if _is_cancellation(error) and _stopped_by_executor(link):
+            return None
+        return self._settle(task, claim, link, error)
 
     def stopped(self, claim: Claim, why: StopReason, seen: Seen) -> Completion:
         policy = decode_policy(claim.policy)
@@ -180,6 +224,44 @@ class TaskExecution(AttemptExecution):
                 detail=str(error),
             )
         return failure(claim, self._app.payloads.encode_error(error), 0)
+
+
+class BodyCall:
+    """A request to call the body of a task."""
+
+    __slots__ = ("_args", "_kwargs", "_task")
+
+    def __init__(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._task = task
+        self._args = args
+        self._kwargs = kwargs
+
+    def send(self) -> Any:
+        return _call(self._task, self._args, self._kwargs)
+
+    async def asend(self) -> Any:
+        return await self._task.func(*self._args, **self._kwargs)
+
+
+def _call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call the body here; an asynchronous one gets an event loop of its own."""
+    value = task.func(*args, **kwargs)
+    if not task.is_async:
+        return value
+    import asyncio
+
+    return asyncio.run(value)
+
+
+def _stopped_by_executor(link: RunLink) -> bool:
+    """Whether the running coroutine is being cancelled for a reason that is not a request to cancel its invocation."""
+    import asyncio
+
+    try:
+        current = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return link.stopping is not StopReason.CANCEL and current is not None and bool(current.cancelling())
 
 
 def _cancelled(claim: Claim, link: RunLink, detail: str) -> Cancelled:

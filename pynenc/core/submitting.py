@@ -18,6 +18,8 @@ from pynenc.ports.scheduler import RankContext, Scheduler
 from pynenc.ports.transaction import Transaction
 
 if TYPE_CHECKING:
+    from pynenc.middleware.events import SubmittedCall
+    from pynenc.middleware.registry import Hooks
     from pynenc.task import Task
 
 
@@ -35,9 +37,10 @@ class PreparedCall(Struct, frozen=True):
 class Submitter:
     """Decides what a new invocation looks like and hands it to the orchestrator."""
 
-    def __init__(self, orchestrator: Orchestrator, scheduler: Scheduler) -> None:
+    def __init__(self, orchestrator: Orchestrator, scheduler: Scheduler, hooks: Hooks) -> None:
         self._orchestrator = orchestrator
         self._scheduler = scheduler
+        self._hooks = hooks
 
     def submit(self, calls: Sequence[PreparedCall]) -> Op[list[SubmitReply]]:
         """Submit in one atomic unit, as children of the running invocation if there is one.
@@ -45,13 +48,33 @@ class Submitter:
         Raises:
             RunnerStopped: the run that submits was superseded; nothing was created.
             InvocationNotFound: a call comes after an invocation nobody knows.
+            Exception: what a middleware refused it with.
         """
         context = current_run.get()
+        ids = [context.child_id(_call_key(call)) if context else new_invocation_id() for call in calls]
+        if not self._hooks.submit or not calls:
+            return (yield from self._submit(calls, ids, context))
+        from pynenc.middleware.events import SubmitEvent, SubmittedCall
+
+        told = tuple(map(SubmittedCall, calls, ids))
+        event = SubmitEvent(calls[0].task.app, told)
+        return (yield from self._hooks.around("submit", event, self._submit(calls, ids, context, told)))
+
+    def _submit(
+        self,
+        calls: Sequence[PreparedCall],
+        ids: Sequence[InvocationId],
+        context: RunContext | None,
+        told: Sequence[SubmittedCall] = (),
+    ) -> Op[list[SubmitReply]]:
         items: list[Submission] = []
-        for call in calls:
+        for place, call in enumerate(calls):
             arguments = yield from call.task.payloads.offload(call.sealed)
-            items.append(self._submission(call, arguments, context))
+            meta = told[place].encode_carrier() if told else b""
+            items.append(self._submission(call, ids[place], arguments, meta, context))
         replies = yield from self._hand_over(calls, items)
+        for each, reply in zip(told, replies, strict=False):
+            each.answered(reply)
         for reply in replies:
             if reply.verdict is SubmitVerdict.STALE_PARENT:
                 raise RunnerStopped("this run was superseded by another one; what it submits is refused")
@@ -67,7 +90,9 @@ class Submitter:
         replies: list[SubmitReply] = yield WithinTransaction(active[1], items)
         return replies
 
-    def _submission(self, call: PreparedCall, arguments: bytes, context: RunContext | None) -> Submission:
+    def _submission(
+        self, call: PreparedCall, key: InvocationId, arguments: bytes, meta: bytes, context: RunContext | None
+    ) -> Submission:
         task = call.task
         options = task.options_in_force
         rank = self._scheduler.rank(
@@ -78,11 +103,12 @@ class Submitter:
             )
         )
         return Submission(
-            invocation_id=context.child_id(_call_key(call)) if context else new_invocation_id(),
+            invocation_id=key,
             task_id=task.task_id,
             arguments=arguments,
             queue=options.queue,
             policy=task.encoded_policy,
+            meta=meta,
             band=rank.band,
             key=rank.key,
             delay_us=task.delay_us,

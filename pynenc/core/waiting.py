@@ -33,16 +33,28 @@ def wait_each(app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | None)
     """
     context = current_run.get()
     if context is not None and context.app is app:
-        return _suspend_each(context, ids, timeout_s)
-    return _receive_each(app, ids, timeout_s)
+        outcomes = _suspend_each(context, ids, timeout_s)
+    else:
+        outcomes = _receive_each(app, ids, timeout_s)
+    if not app.hooks.wait:
+        return outcomes
+    from pynenc.middleware.waiting import told_each
+
+    return told_each(app, ids, timeout_s, outcomes)
 
 
 def await_each(app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | None) -> AsyncIterator[Outcome]:
     """`wait_each` without blocking the running event loop."""
     context = current_run.get()
     if context is not None and context.app is app:
-        return _asuspend_each(context, ids, timeout_s)
-    return _areceive_each(app, ids, timeout_s)
+        outcomes = _asuspend_each(context, ids, timeout_s)
+    else:
+        outcomes = _areceive_each(app, ids, timeout_s)
+    if not app.hooks.wait:
+        return outcomes
+    from pynenc.middleware.waiting import atold_each
+
+    return atold_each(app, ids, timeout_s, outcomes)
 
 
 # --- inside a run ---------------------------------------------------------------------------------------

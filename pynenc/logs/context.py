@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -28,6 +29,11 @@ class LogContext(Struct, frozen=True, kw_only=True):
 FIELDS = ("invocation_id", "task_id", "attempt", "runner", "worker")
 """Attributes that every record has behind a `ContextFilter`; None outside of runs."""
 
+RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "bound_fields", *FIELDS}
+"""Attributes of records that are no fields of users."""
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 _current: ContextVar[LogContext | None] = ContextVar("pynenc_log_context", default=None)
 
 
@@ -46,14 +52,38 @@ def log_context(context: LogContext) -> Iterator[None]:
         _current.reset(token)
 
 
+_bound: ContextVar[Mapping[str, str]] = ContextVar("pynenc_log_fields", default=_NONE)
+
+
+def current_fields() -> Mapping[str, str]:
+    """Return the fields that records of the current code get besides `FIELDS`."""
+    return _bound.get()
+
+
+@contextmanager
+def bound_fields(fields: Mapping[str, str]) -> Iterator[None]:
+    """Let records of this thread or coroutine have `fields`, and no others besides `FIELDS`."""
+    token = _bound.set(fields)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
 class ContextFilter(logging.Filter):
-    """Gives records the attributes of `FIELDS`, so that any format may use them. Lets everything pass."""
+    """Gives records the attributes of `FIELDS` and the bound ones, so that any format may use them. Lets all pass."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         context = _current.get()
         for name in FIELDS:
             if not hasattr(record, name):
                 setattr(record, name, None if context is None else getattr(context, name))
+        bound = _bound.get()
+        if bound:
+            record.bound_fields = bound
+            for name, value in bound.items():
+                if not hasattr(record, name):
+                    setattr(record, name, value)
         return True
 
 
@@ -66,7 +96,7 @@ class TaskLogger(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         context = _current.get()
         fields = {} if context is None else context.fields()
-        kwargs["extra"] = {**(kwargs.get("extra") or {}), **fields, **(self.extra or {})}
+        kwargs["extra"] = {**_bound.get(), **(kwargs.get("extra") or {}), **fields, **(self.extra or {})}
         return msg, kwargs
 
 

@@ -6,17 +6,17 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from pynenc.logs.context import FIELDS
+from pynenc.logs.context import FIELDS, RESERVED
 
 _COLORS = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
 _RESET = "\x1b[0m"
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", *FIELDS}
 
 
 class TextFormatter(logging.Formatter):
-    """`12:00:00.123 INFO     logger: message  [task invocation attempt 2 on runner]`, local time.
+    """`12:00:00.123 INFO     logger: message  [task invocation attempt 2 on runner]  field=value`, local time.
 
     Args:
         colors: whether to colour levels.
@@ -31,7 +31,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         head = f"{clock}.{int(record.msecs):03d} {self._level(record.levelname)} {record.name}: {record.getMessage()}"
-        return head + self._context(record) + self._trouble(record)
+        return head + self._context(record) + self._fields(record) + self._trouble(record)
 
     def _level(self, name: str) -> str:
         padded = f"{name:<8}"
@@ -48,6 +48,10 @@ class TextFormatter(logging.Formatter):
         where = f" on {runner}" if runner else ""
         who = f" worker {worker}" if worker else ""
         return f"  [{task} {invocation} attempt {attempt}{where}{who}]"
+
+    def _fields(self, record: logging.LogRecord) -> str:
+        bound: Mapping[str, str] = getattr(record, "bound_fields", {})
+        return "".join(f"  {name}={value}" for name, value in bound.items())
 
     def _trouble(self, record: logging.LogRecord) -> str:
         if record.exc_info and not record.exc_text:
@@ -73,7 +77,7 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             found["stack"] = record.stack_info
         for name, value in vars(record).items():
-            if name not in _STANDARD and name not in found:
+            if name not in RESERVED and name not in found:
                 found[name] = _encodable(value)
         return json.dumps(found)
 

@@ -22,6 +22,7 @@ from pynenc.runners.loop_config import LoopConfig
 from pynenc.runners.pulse import NOT_RUNNING, Health
 from pynenc.runners.signals import StopSignals
 from pynenc.runners.telling import telling
+from pynenc.runners.told_store import told
 from pynenc.runners.worker_limits import WorkerLimits
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pynenc.config.app_config import AppConfig
     from pynenc.core.loading import AppReference
     from pynenc.runners.health_server import Render
+    from pynenc.middleware.registry import Hooks
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ class RunnerHost(Protocol):
 
     @property
     def execution(self) -> AttemptExecution: ...
+
+    @property
+    def hooks(self) -> Hooks: ...
 
     def reference(self) -> AppReference:
         """Return how worker processes get the app."""
@@ -171,6 +176,7 @@ class Runner:
         conf = self.app.conf
         host = socket.gethostname()
         name = f"{type(self).__name__}@{host}:{os.getpid()}"
+        self._store = told(self.app.control, self.app.hooks)
         self._executor = executor = self.make_executor(name)
         self._bell = self.app.control.doorbell()
         info = SessionInfo(
@@ -189,12 +195,13 @@ class Runner:
             prefetch=conf.prefetch,
         )
         logger.info("%s starts: %d slots, queues: %s", name, executor.most_slots, ", ".join(conf.queues) or "all")
-        return ControlLoop(self.app.control, executor, self._bell, config, time.monotonic, info)
+        return ControlLoop(self._store, executor, self._bell, config, time.monotonic, info)
 
     def _release(self) -> None:
         with self._lock:
             self._loop = self._executor = None
         self._bell.close()
+        self.app.hooks.flush()
 
 
 class ThreadRunner(Runner):
@@ -216,7 +223,7 @@ class ProcessRunner(Runner):
         processes = self.processes()
         return ProcessExecutor(
             self.app.execution,
-            self.app.control,
+            self._store,
             self.app.reference(),
             scaling=processes.scaling(),
             config=processes.worker,

@@ -33,6 +33,7 @@ from pynenc.model.records import (
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.run_link import RunLink, WaitReply
 from pynenc.ports.stopping import StopReason
+from pynenc.runners.told_store import told
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -80,6 +81,7 @@ class InlineRunner:
 
     def _exchange(self) -> ExchangeReply:
         if self._session is None:
+            self._store = told(self._store, self._app.hooks)
             info = SessionInfo(kind=SessionKind.RUNNER, name=_NAME, host="localhost", pid=0, slots=1)
             self._session = run(self._store.open_session(info, lease_us=LEASE_US))
         sent, self._unsent = self._unsent, []

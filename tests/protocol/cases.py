@@ -41,6 +41,7 @@ from pynenc.serializers.exceptions import encode_exception
 from pynenc.serializers.text import JsonSerializer, MsgpackSerializer
 from pynenc.serializers.types import KnownTypes
 from pynenc.wire import frames
+from pynenc.wire.carrier import Carrier
 from pynenc.wire.envelope import seal, seal_reference
 from pynenc.wire.frames import FrameType, encode_frame
 from pynenc.wire.records import encode_record
@@ -133,6 +134,35 @@ def envelope_vectors() -> dict[str, Vector]:
         "codec not ASCII": {"bytes": "010001ff", "refused": "malformed_message"},
         "short reference": {"bytes": "0101046a736f6e00", "refused": "malformed_message"},
     }
+
+
+CARRIERS: dict[str, dict[str, str]] = {
+    "empty": {},
+    "trace context": {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1"},
+    "log fields": {"log.request_id": "r-17", "log.tenant": "\u00e4"},
+    "longest key": {"k" * 128: ""},
+}
+NO_CARRIERS = {
+    "not a map": "91a161",
+    "a number as value": "81a16101",
+    "a number as key": "8101a161",
+    "empty key": "81a0a0",
+    "key too long": "81d981" + "6b" * 129 + "a0",
+    "cut": "81a161",
+    "too many bytes": "81a161da1000" + "62" * 4096,
+    "too many entries": "de0041" + "".join(f"a2{bytes(f'{n:02}', 'ascii').hex()}a0" for n in range(65)),
+}
+
+
+def carrier_vectors() -> dict[str, Vector]:
+    refused = {name: {"bytes": data, "refused": "malformed_message"} for name, data in NO_CARRIERS.items()}
+    kept: dict[str, Vector] = {}
+    for name, entries in CARRIERS.items():
+        carrier = Carrier()
+        for key, value in entries.items():
+            carrier.put(key, value)
+        kept[name] = {"entries": entries, "bytes": carrier.encode().hex()}
+    return kept | refused
 
 
 ERRORS: dict[str, BaseException] = {
@@ -285,6 +315,7 @@ def id_vectors() -> dict[str, Vector]:
 FILES: dict[str, Callable[[], dict[str, Vector]]] = {
     "values.json": value_vectors,
     "envelope.json": envelope_vectors,
+    "carriers.json": carrier_vectors,
     "errors.json": error_vectors,
     "records.json": record_vectors,
     "frames.json": frame_vectors,

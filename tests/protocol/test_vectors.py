@@ -15,6 +15,7 @@ from pynenc.serializers.text import JsonSerializer, MsgpackSerializer
 from pynenc.serializers.types import KnownTypes
 from pynenc.serializers.unpacking import _KINDS
 from pynenc.wire import records
+from pynenc.wire.carrier import Carrier, decode_carrier
 from pynenc.wire.envelope import open_envelope, seal, seal_reference
 from pynenc.wire.frames import BODIES, FrameDecoder, FrameType, encode_frame
 from pynenc.wire.records import encode_record
@@ -107,6 +108,23 @@ def test_an_envelope_is_written_and_read_as_ever(name: str) -> None:
     else:
         assert (opened.data, opened.reference) == (bytes.fromhex(vector["data"]), None)
         assert seal(opened.codec, opened.data or b"") == sealed
+
+
+@vectors("carriers.json")
+def test_a_carrier_is_written_and_read_as_ever(name: str) -> None:
+    vector = cases.read("carriers.json")[name]
+    data = bytes.fromhex(vector["bytes"])
+    if "refused" in vector:
+        with pytest.raises(ProtocolError) as caught:
+            decode_carrier(data)
+        assert caught.value.code == vector["refused"]
+        return
+    carrier = Carrier()
+    for key, value in vector["entries"].items():
+        carrier.put(key, value)
+
+    assert carrier.encode() == data
+    assert decode_carrier(data) == vector["entries"]
 
 
 @vectors("frames.json")

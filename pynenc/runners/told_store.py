@@ -1,0 +1,211 @@
+"""The store of a runner, with middleware told of what passes: claims, starts, ends, submissions of worker processes.
+
+It stands in front of the real store, so the control loop knows nothing of middleware, and a runner without any has
+none of this. What a claim was for is remembered until its end is settled, because completions carry only ids.
+
+States of a run here: in hand -> (started) -> settled or superseded; suspended in between. What makes each good:
+* a lost reply: nothing is forgotten; the same ends are told again, starts are not.
+* ALREADY: the reply that was lost had accepted it; it counts as accepted now, once.
+* STALE, a lost session, a reconciliation that no longer lists a run, the cancellation of a suspended one: forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from pynenc.io import Op
+from pynenc.middleware.base import Middleware
+from pynenc.middleware.events import (
+    ClaimedRun,
+    ClaimEvent,
+    EndedRun,
+    Ending,
+    Event,
+    RelayedCall,
+    RelayEvent,
+    SettleEvent,
+    ending_of,
+)
+from pynenc.middleware.registry import Hooks
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import (
+    CancelNotice,
+    Claim,
+    ClaimIdReply,
+    Completion,
+    Exchange,
+    ExchangeReply,
+    Owned,
+    SessionInfo,
+    Submission,
+    SubmitReply,
+    SubmitVerdict,
+    Suspend,
+    Verdict,
+)
+from pynenc.ports.orchestrator import Orchestrator
+from pynenc.ports.passing import PassingOrchestrator
+
+_RAN = (Ending.SUCCESS, Ending.FAILED, Ending.RETRY, Ending.CRASHED)
+"""Endings that tell that the body began, also where nobody reported it."""
+
+
+def told(store: Orchestrator, hooks: Hooks, clock: Callable[[], float] = time.monotonic) -> Orchestrator:
+    """Return the store as a runner should use it: itself, if no middleware wants to be told."""
+    return ToldStore(store, hooks, clock) if hooks.claim or hooks.settle or hooks.relay else store
+
+
+class HeldRun(ClaimedRun):
+    """A run in the hands of this runner."""
+
+    __slots__ = ("started", "suspended")
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(claim)
+        self.started = False
+        self.suspended = False
+
+
+class ToldStore(PassingOrchestrator):
+    """Calls the hooks around claims and ends, in the thread of the control loop."""
+
+    def __init__(self, inner: Orchestrator, hooks: Hooks, clock: Callable[[], float]) -> None:
+        super().__init__(inner)
+        self._hooks = hooks
+        self._clock = clock
+        self._runner = ""
+        self._slots = 0
+        self._held: dict[InvocationId, HeldRun] = {}
+
+    # --- the session ---
+
+    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
+        session = yield from self._inner.open_session(info, lease_us=lease_us)
+        self._runner, self._slots = info.name, info.slots
+        self._held.clear()
+        return session
+
+    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
+        owned = yield from self._inner.list_owned(session)
+        still = {each.invocation_id for each in owned}
+        for invocation_id in [each for each in self._held if each not in still]:
+            del self._held[invocation_id]
+        return owned
+
+    # --- exchanging ---
+
+    def exchange(self, request: Exchange) -> Op[ExchangeReply]:
+        settle, completions = self._settle_event(request)
+        claim = ClaimEvent(runner=self._runner, slots=self._slots, queues=request.queues, wanted=request.want)
+        settling = self._enter(self._hooks.settle, "before_settle", settle) if settle is not None else []
+        claiming = self._enter(self._hooks.claim, "before_claim", claim)
+        began_s = self._clock()
+        try:
+            reply = yield from self._inner.exchange(request)
+        except Exception as error:
+            claim.took_s = self._clock() - began_s
+            claim.error = error
+            self._leave(claiming, "after_claim", claim)
+            if settle is not None:
+                settle.took_s, settle.error = claim.took_s, error
+                self._leave(settling, "after_settle", settle)
+            raise
+        claim.took_s = self._clock() - began_s
+        self._account(request, reply, completions)
+        claim.runs = self._taken(reply.claims)
+        self._leave(claiming, "after_claim", claim)
+        if settle is not None:
+            settle.took_s = claim.took_s
+            self._leave(settling, "after_settle", settle)
+        return reply
+
+    def _settle_event(self, request: Exchange) -> tuple[SettleEvent | None, dict[int, EndedRun]]:
+        """Return what an exchange tells of starts and ends, and the ends by their place among the completions."""
+        ends: dict[int, EndedRun] = {}
+        started: list[HeldRun] = []
+        for report in request.started:
+            self._note_start(self._held.get(report.invocation_id), report.epoch, started)
+        for place, completion in enumerate(request.completions):
+            held = self._held.get(completion.invocation_id)
+            ending = ending_of(completion)
+            if held is None or held.epoch != completion.epoch:
+                continue
+            if ending is None or ending in _RAN or completion.ran_us:
+                self._note_start(held, completion.epoch, started)
+            if ending is not None:
+                ends[place] = EndedRun(held, ending, completion)
+        if not ends and not started:
+            return None, ends
+        return SettleEvent(runner=self._runner, started=tuple(started), ends=tuple(ends.values())), ends
+
+    def _note_start(self, held: HeldRun | None, epoch: int, started: list[HeldRun]) -> None:
+        if held is not None and held.epoch == epoch and not held.started:
+            held.started = True
+            started.append(held)
+
+    def _account(self, request: Exchange, reply: ExchangeReply, ends: dict[int, EndedRun]) -> None:
+        """Note what became of completions, and forget what is out of this runner's hands."""
+        for place, (completion, answer) in enumerate(zip(request.completions, reply.verdicts, strict=True)):
+            self._answered(completion, answer.verdict, ends.get(place))
+        for resumed in reply.resumed:
+            held = self._held.get(resumed.invocation_id)
+            if held is not None:
+                held.suspended = False
+        for message in reply.inbox:
+            if isinstance(message, CancelNotice):
+                held = self._held.get(message.invocation_id)
+                if held is not None and held.suspended:
+                    # The store has ended it; only its stack is left.
+                    del self._held[message.invocation_id]
+
+    def _answered(self, completion: Completion, verdict: Verdict, end: EndedRun | None) -> None:
+        held = self._held.get(completion.invocation_id)
+        if held is None or held.epoch != completion.epoch:
+            return
+        if isinstance(completion, Suspend) and verdict is not Verdict.STALE:
+            held.suspended = verdict in (Verdict.ACCEPTED, Verdict.ALREADY)
+            return
+        if end is not None:
+            end.accepted = verdict is not Verdict.STALE
+        del self._held[completion.invocation_id]
+
+    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+        event = ClaimEvent(runner=self._runner, slots=self._slots, queues=(), wanted=len(ids))
+        claiming = self._enter(self._hooks.claim, "before_claim", event)
+        began_s = self._clock()
+        replies = yield from self._inner.claim_ids(session, ids)
+        event.took_s = self._clock() - began_s
+        event.runs = self._taken([reply.claim for reply in replies if reply.claim is not None])
+        self._leave(claiming, "after_claim", event)
+        return replies
+
+    def _taken(self, claims: Sequence[Claim]) -> tuple[ClaimedRun, ...]:
+        runs = tuple(map(HeldRun, claims))
+        for claim, held in zip(claims, runs, strict=True):
+            self._held[claim.invocation_id] = held
+        return runs
+
+    # --- submissions of worker processes ---
+
+    def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        began_s = self._clock()
+        replies = yield from self._inner.submit(items)
+        if self._hooks.relay:
+            calls = tuple(
+                RelayedCall(item.task_id, item.queue, reply.verdict is not SubmitVerdict.CREATED)
+                for item, reply in zip(items, replies, strict=True)
+            )
+            self._leave(
+                list(self._hooks.relay), "after_relay", RelayEvent(self._runner, calls, self._clock() - began_s)
+            )
+        return replies
+
+    # --- hooks ---
+
+    def _enter(self, middleware: Sequence[Middleware], name: str, event: Event) -> list[Middleware]:
+        return [each for each in middleware if self._hooks.call(each, name, event)]
+
+    def _leave(self, entered: Sequence[Middleware], name: str, event: Event) -> None:
+        for each in reversed(entered):
+            self._hooks.call(each, name, event)
