@@ -343,6 +343,11 @@ class EndedRun:
         return self._completion.ran_us / 1e6
 
     @property
+    def worker(self) -> int:
+        """Which worker told of the end; 0 if the runner says it itself, for a body that it had to kill."""
+        return self._completion.worker
+
+    @property
     def detail(self) -> str:
         """For people: what crashed it, who cancelled it, why it was handed back."""
         return getattr(self._completion, "detail", "") or str(getattr(self._completion, "reason", ""))
