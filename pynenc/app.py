@@ -261,17 +261,19 @@ class Pynenc:
         Raises:
             ConfigurationError: nothing has such a name, or it is no middleware.
         """
-        from pynenc.middleware.naming import middleware_of
+        from pynenc.middleware.naming import register
 
-        self.hooks.add(*map(middleware_of, middleware))
+        register(self, self.hooks, middleware)
 
     @cached_property
     def hooks(self) -> Hooks:
         """The middleware, by the hooks it has."""
-        from pynenc.middleware.naming import middleware_of
+        from pynenc.middleware.naming import register
         from pynenc.middleware.registry import Hooks
 
-        return Hooks(map(middleware_of, (*self.conf.middleware, *self._middleware_choice)))
+        hooks = Hooks()
+        register(self, hooks, (*self.conf.middleware, *self._middleware_choice))
+        return hooks
 
     # --- running ---
 

@@ -35,6 +35,7 @@ _COMMANDS = {
     "invocations": ("pynenc.cli.invocations", "invocations"),
     "why": ("pynenc.cli.invocations", "why"),
     "queues": ("pynenc.cli.queues", "queues"),
+    "metrics": ("pynenc.cli.metrics", "metrics"),
     "pause": ("pynenc.cli.queues", "pause"),
     "resume": ("pynenc.cli.queues", "resume"),
     "purge": ("pynenc.cli.purge", "purge"),

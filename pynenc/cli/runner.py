@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pynenc.cli.context import State, print_json, with_state
+from pynenc.cli.metrics import serving_metrics
 from pynenc.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def runner() -> None:
 @click.option("--health-port", type=click.IntRange(0, 65_535), help="Serve /livez and /readyz there.")
 @click.option("--health-host", help="Address to serve them at.  [default: health_host, else 127.0.0.1]")
 @click.option("--alive-file", type=click.Path(dir_okay=False), help="Touch this file every second while alive.")
+@click.option("--metrics-port", type=click.IntRange(0, 65_535), help="Serve /metrics for Prometheus there.")
+@click.option("--metrics-host", help="Address to serve it at.  [default: metrics_host, else 127.0.0.1]")
 @with_state
 def start(
     state: State,
@@ -84,6 +87,8 @@ def start(
     health_port: int | None,
     health_host: str | None,
     alive_file: str | None,
+    metrics_port: int | None,
+    metrics_host: str | None,
 ) -> None:
     """Run invocations until SIGTERM or SIGINT; a second signal kills.
 
@@ -111,7 +116,8 @@ def start(
         _set_given(app, health_port=health_port, health_host=health_host, alive_file=alive_file)
         _configure_logging(app, verbose=state.verbose)
         _announce(state, app)
-        app.runner.run(drain_timeout=drain_timeout)
+        with serving_metrics(app, metrics_port, metrics_host):
+            app.runner.run(drain_timeout=drain_timeout)
         killed_by = app.runner.killed_by
     if killed_by is not None:
         sys.exit(exit_code_of(killed_by))

@@ -143,6 +143,12 @@ class RunnerSettings:
         (),
         "Middleware, outermost first: names that packages declare, or module:Class; read when first used.",
     )
+    metrics_port = Setting[int | None](
+        kinds.optional(kinds.whole(0, 65_535)),
+        None,
+        "Port at which `pynenc runner start` serves metrics for Prometheus; 0 for any free one, None for none.",
+    )
+    metrics_host = Setting[str](kinds.TEXT, "127.0.0.1", "Where that port is: a name or an address of this machine.")
     dev_mode_force_sync_tasks = Setting[bool](kinds.FLAG, False, "Run every call at once, where it is made.")
     trigger_task_modules = Setting[tuple[str, ...]](
         kinds.NAMES,

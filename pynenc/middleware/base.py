@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pynenc.app import Pynenc
     from pynenc.middleware.events import ClaimEvent, RelayEvent, RunEvent, SettleEvent, SubmitEvent, WaitEvent
 
 
@@ -18,6 +19,9 @@ class Middleware:
     Hooks whose name begins with `a` are called instead where the caller is a coroutine; by default they call the plain
     one. Override both where a hook has to await something: callers in threads never call the awaiting one.
     """
+
+    def attach(self, app: Pynenc) -> None:
+        """It was added to an app. Nothing of the app has to be used yet."""
 
     # --- where a call is made: in a client, in a body; in the thread or coroutine of the caller ---
 

@@ -177,10 +177,11 @@ class RelayedCall(Struct, frozen=True):
 
 
 class RelayEvent(Event):
-    """Submissions that a runner passed on for its worker processes."""
+    """Submissions that a runner passed on for its worker processes, in `took_s` seconds."""
 
-    def __init__(self, runner: str, calls: tuple[RelayedCall, ...], took_s: float) -> None:
+    def __init__(self, app_id: str, runner: str, calls: tuple[RelayedCall, ...], took_s: float) -> None:
         super().__init__()
+        self.app_id = app_id
         self.runner = runner
         self.calls = calls
         self.took_s = took_s
@@ -302,21 +303,27 @@ class ClaimEvent(Event):
     """One exchange of a runner with its store, as far as it asks for work; heartbeats ask for none.
 
     Attributes:
+        app_id: of which app.
         runner: name of the runner.
         slots: bodies it can run at once.
         queues: those it asks for; () for all.
         wanted: how many runs it asks for.
         runs: in `after_claim`, those it got.
+        in_hand: in `after_claim`, how many runs it has claimed and not settled, waiting ones included.
+        waiting: in `after_claim`, how many of those wait for others and hold no slot.
         took_s: in `after_claim`, how long the exchange took, in seconds.
     """
 
-    def __init__(self, *, runner: str, slots: int, queues: tuple[str, ...], wanted: int) -> None:
+    def __init__(self, *, app_id: str, runner: str, slots: int, queues: tuple[str, ...], wanted: int) -> None:
         super().__init__()
+        self.app_id = app_id
         self.runner = runner
         self.slots = slots
         self.queues = queues
         self.wanted = wanted
         self.runs: tuple[ClaimedRun, ...] = ()
+        self.in_hand = 0
+        self.waiting = 0
         self.took_s = 0.0
 
 
@@ -357,14 +364,18 @@ class SettleEvent(Event):
     """One exchange of a runner with its store, as far as it tells of starts and ends.
 
     Attributes:
+        app_id: of which app.
         runner: name of the runner.
         started: runs whose start is known now, each once.
         ends: attempts that ended, waits not included. After a lost reply they are told again, until one is answered.
         took_s: in `after_settle`, how long the exchange took, in seconds.
     """
 
-    def __init__(self, *, runner: str, started: tuple[ClaimedRun, ...], ends: tuple[EndedRun, ...]) -> None:
+    def __init__(
+        self, *, app_id: str, runner: str, started: tuple[ClaimedRun, ...], ends: tuple[EndedRun, ...]
+    ) -> None:
         super().__init__()
+        self.app_id = app_id
         self.runner = runner
         self.started = started
         self.ends = ends

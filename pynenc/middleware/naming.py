@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pynenc.errors import ConfigurationError
@@ -11,6 +11,9 @@ from pynenc.middleware.base import Middleware
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from pynenc.app import Pynenc
+    from pynenc.middleware.registry import Hooks
 
 GROUP = "pynenc.middleware"
 """Entry points of this group give middleware of other packages a name."""
@@ -20,6 +23,18 @@ SHIPPED = {
     "opentelemetry": "pynenc.integrations.opentelemetry:OpenTelemetry",
     "prometheus": "pynenc.integrations.prometheus:Prometheus",
 }
+
+
+def register(app: Pynenc, hooks: Hooks, choices: Iterable[str | type[Middleware] | Middleware]) -> None:
+    """Add to the hooks of an app what `choices` are, make or name.
+
+    Raises:
+        ConfigurationError: see `middleware_of`; nothing was added.
+    """
+    found = [middleware_of(each) for each in choices]
+    hooks.add(*found)
+    for each in found:
+        each.attach(app)
 
 
 def middleware_of(choice: str | type[Middleware] | Middleware) -> Middleware:

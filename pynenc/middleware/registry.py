@@ -33,7 +33,7 @@ class Hooks:
 
     __slots__ = ("_said", "all", "claim", "relay", "run", "settle", "submit", "wait")
 
-    def __init__(self, middleware: Iterable[Middleware] = ()) -> None:
+    def __init__(self) -> None:
         self._said: set[tuple[str, str, str]] = set()
         self.all: tuple[Middleware, ...] = ()
         self.submit: tuple[Middleware, ...] = ()
@@ -42,7 +42,6 @@ class Hooks:
         self.claim: tuple[Middleware, ...] = ()
         self.settle: tuple[Middleware, ...] = ()
         self.relay: tuple[Middleware, ...] = ()
-        self.add(*middleware)
 
     def add(self, *middleware: Middleware) -> None:
         """Put these behind those that are there."""

@@ -176,7 +176,7 @@ class Runner:
         conf = self.app.conf
         host = socket.gethostname()
         name = f"{type(self).__name__}@{host}:{os.getpid()}"
-        self._store = told(self.app.control, self.app.hooks)
+        self._store = told(self.app.control, self.app.hooks, conf.app_id)
         self._executor = executor = self.make_executor(name)
         self._bell = self.app.control.doorbell()
         info = SessionInfo(

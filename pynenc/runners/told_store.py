@@ -51,32 +51,33 @@ _RAN = (Ending.SUCCESS, Ending.FAILED, Ending.RETRY, Ending.CRASHED)
 """Endings that tell that the body began, also where nobody reported it."""
 
 
-def told(store: Orchestrator, hooks: Hooks, clock: Callable[[], float] = time.monotonic) -> Orchestrator:
+def told(store: Orchestrator, hooks: Hooks, app_id: str, clock: Callable[[], float] = time.monotonic) -> Orchestrator:
     """Return the store as a runner should use it: itself, if no middleware wants to be told."""
-    return ToldStore(store, hooks, clock) if hooks.claim or hooks.settle or hooks.relay else store
+    return ToldStore(store, hooks, app_id, clock) if hooks.claim or hooks.settle or hooks.relay else store
 
 
 class HeldRun(ClaimedRun):
     """A run in the hands of this runner."""
 
-    __slots__ = ("started", "suspended")
+    __slots__ = ("started",)
 
     def __init__(self, claim: Claim) -> None:
         super().__init__(claim)
         self.started = False
-        self.suspended = False
 
 
 class ToldStore(PassingOrchestrator):
     """Calls the hooks around claims and ends, in the thread of the control loop."""
 
-    def __init__(self, inner: Orchestrator, hooks: Hooks, clock: Callable[[], float]) -> None:
+    def __init__(self, inner: Orchestrator, hooks: Hooks, app_id: str, clock: Callable[[], float]) -> None:
         super().__init__(inner)
         self._hooks = hooks
+        self._app_id = app_id
         self._clock = clock
         self._runner = ""
         self._slots = 0
         self._held: dict[InvocationId, HeldRun] = {}
+        self._suspended: set[InvocationId] = set()
 
     # --- the session ---
 
@@ -84,20 +85,21 @@ class ToldStore(PassingOrchestrator):
         session = yield from self._inner.open_session(info, lease_us=lease_us)
         self._runner, self._slots = info.name, info.slots
         self._held.clear()
+        self._suspended.clear()
         return session
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:
         owned = yield from self._inner.list_owned(session)
         still = {each.invocation_id for each in owned}
         for invocation_id in [each for each in self._held if each not in still]:
-            del self._held[invocation_id]
+            self._forget(invocation_id)
         return owned
 
     # --- exchanging ---
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         settle, completions = self._settle_event(request)
-        claim = ClaimEvent(runner=self._runner, slots=self._slots, queues=request.queues, wanted=request.want)
+        claim = self._claim_event(request.queues, request.want)
         settling = self._enter(self._hooks.settle, "before_settle", settle) if settle is not None else []
         claiming = self._enter(self._hooks.claim, "before_claim", claim)
         began_s = self._clock()
@@ -113,7 +115,7 @@ class ToldStore(PassingOrchestrator):
             raise
         claim.took_s = self._clock() - began_s
         self._account(request, reply, completions)
-        claim.runs = self._taken(reply.claims)
+        self._take(claim, reply.claims)
         self._leave(claiming, "after_claim", claim)
         if settle is not None:
             settle.took_s = claim.took_s
@@ -137,7 +139,8 @@ class ToldStore(PassingOrchestrator):
                 ends[place] = EndedRun(held, ending, completion)
         if not ends and not started:
             return None, ends
-        return SettleEvent(runner=self._runner, started=tuple(started), ends=tuple(ends.values())), ends
+        event = SettleEvent(app_id=self._app_id, runner=self._runner, started=tuple(started), ends=tuple(ends.values()))
+        return event, ends
 
     def _note_start(self, held: HeldRun | None, epoch: int, started: list[HeldRun]) -> None:
         if held is not None and held.epoch == epoch and not held.started:
@@ -148,43 +151,47 @@ class ToldStore(PassingOrchestrator):
         """Note what became of completions, and forget what is out of this runner's hands."""
         for place, (completion, answer) in enumerate(zip(request.completions, reply.verdicts, strict=True)):
             self._answered(completion, answer.verdict, ends.get(place))
-        for resumed in reply.resumed:
-            held = self._held.get(resumed.invocation_id)
-            if held is not None:
-                held.suspended = False
+        self._suspended.difference_update(resumed.invocation_id for resumed in reply.resumed)
         for message in reply.inbox:
-            if isinstance(message, CancelNotice):
-                held = self._held.get(message.invocation_id)
-                if held is not None and held.suspended:
-                    # The store has ended it; only its stack is left.
-                    del self._held[message.invocation_id]
+            if isinstance(message, CancelNotice) and message.invocation_id in self._suspended:
+                # The store has ended it; only its stack is left.
+                self._forget(message.invocation_id)
 
     def _answered(self, completion: Completion, verdict: Verdict, end: EndedRun | None) -> None:
         held = self._held.get(completion.invocation_id)
         if held is None or held.epoch != completion.epoch:
             return
         if isinstance(completion, Suspend) and verdict is not Verdict.STALE:
-            held.suspended = verdict in (Verdict.ACCEPTED, Verdict.ALREADY)
+            if verdict in (Verdict.ACCEPTED, Verdict.ALREADY):
+                self._suspended.add(completion.invocation_id)
             return
         if end is not None:
             end.accepted = verdict is not Verdict.STALE
-        del self._held[completion.invocation_id]
+        self._forget(completion.invocation_id)
 
     def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        event = ClaimEvent(runner=self._runner, slots=self._slots, queues=(), wanted=len(ids))
+        event = self._claim_event((), len(ids))
         claiming = self._enter(self._hooks.claim, "before_claim", event)
         began_s = self._clock()
         replies = yield from self._inner.claim_ids(session, ids)
         event.took_s = self._clock() - began_s
-        event.runs = self._taken([reply.claim for reply in replies if reply.claim is not None])
+        self._take(event, [reply.claim for reply in replies if reply.claim is not None])
         self._leave(claiming, "after_claim", event)
         return replies
 
-    def _taken(self, claims: Sequence[Claim]) -> tuple[ClaimedRun, ...]:
+    def _claim_event(self, queues: tuple[str, ...], wanted: int) -> ClaimEvent:
+        return ClaimEvent(app_id=self._app_id, runner=self._runner, slots=self._slots, queues=queues, wanted=wanted)
+
+    def _take(self, event: ClaimEvent, claims: Sequence[Claim]) -> None:
         runs = tuple(map(HeldRun, claims))
         for claim, held in zip(claims, runs, strict=True):
             self._held[claim.invocation_id] = held
-        return runs
+        event.runs = runs
+        event.in_hand, event.waiting = len(self._held), len(self._suspended)
+
+    def _forget(self, invocation_id: InvocationId) -> None:
+        del self._held[invocation_id]
+        self._suspended.discard(invocation_id)
 
     # --- submissions of worker processes ---
 
@@ -197,7 +204,9 @@ class ToldStore(PassingOrchestrator):
                 for item, reply in zip(items, replies, strict=True)
             )
             self._leave(
-                list(self._hooks.relay), "after_relay", RelayEvent(self._runner, calls, self._clock() - began_s)
+                list(self._hooks.relay),
+                "after_relay",
+                RelayEvent(self._app_id, self._runner, calls, self._clock() - began_s),
             )
         return replies
 

@@ -81,7 +81,7 @@ class InlineRunner:
 
     def _exchange(self) -> ExchangeReply:
         if self._session is None:
-            self._store = told(self._store, self._app.hooks)
+            self._store = told(self._store, self._app.hooks, self._app.app_id)
             info = SessionInfo(kind=SessionKind.RUNNER, name=_NAME, host="localhost", pid=0, slots=1)
             self._session = run(self._store.open_session(info, lease_us=LEASE_US))
         sent, self._unsent = self._unsent, []

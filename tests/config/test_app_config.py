@@ -79,6 +79,8 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "worker_max_age": ("3600", 3_600.0),
     "worker_memory_limit": ("300MB", 300 * 2**20),
     "worker_hard_memory_limit": ("1GiB", 2**30),
+    "metrics_port": ("9100", 9_100),
+    "metrics_host": ("0.0.0.0", "0.0.0.0"),
     "middleware": ("logging_context, shop.audit:Audit", ("logging_context", "shop.audit:Audit")),
 }
 CHANGED_TEXT = {bool: ("no", False), int: ("3", 3), float: ("3.5", 3.5), str: ("x", "x")}

@@ -394,7 +394,7 @@ def test_a_middleware_is_only_asked_for_hooks_it_has(pynenc_app: Pynenc) -> None
 def test_without_middleware_a_runner_uses_its_store_itself(pynenc_app: Pynenc, pynenc_engine: Engine) -> None:
     store = pynenc_app.control
 
-    assert told(store, pynenc_app.hooks) is store
+    assert told(store, pynenc_app.hooks, "test") is store
 
 
 def test_configuration_comes_before_the_constructor_and_that_before_additions() -> None:
@@ -464,7 +464,7 @@ def test_ends_are_told_again_after_a_lost_reply_and_counted_once(pynenc_app: Pyn
     pynenc_app.add_middleware(ends)
     invocation = work()
     inner = Deaf(pynenc_app.control)
-    store = told(inner, pynenc_app.hooks)
+    store = told(inner, pynenc_app.hooks, "test")
     info = SessionInfo(kind=SessionKind.RUNNER, name="r", host="h", pid=1, slots=1)
     session = run(store.open_session(info, lease_us=60_000_000))
     claim = run(store.exchange(Exchange(session=session, want=1))).claims[0]

@@ -1,4 +1,4 @@
-"""An app that is traced: every process that imports it appends its spans to the file that TRACE_FILE names."""
+"""An app that is traced: every process that imports it appends its spans to the file that TRACE_FILE names, if any."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class FileExporter(SpanExporter):
     """Appends a line of JSON for each span."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        lines = "".join(json.dumps(_facts(span)) + "\n" for span in spans)
-        with open(os.environ["TRACE_FILE"], "a", encoding="utf-8") as file:
-            file.write(lines)
+        if "TRACE_FILE" in os.environ:
+            with open(os.environ["TRACE_FILE"], "a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(_facts(span)) + "\n" for span in spans))
         return SpanExportResult.SUCCESS
 
 

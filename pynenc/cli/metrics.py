@@ -1,0 +1,66 @@
+"""`pynenc metrics`, and the metrics page of `pynenc runner start`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from pynenc.cli.context import State, print_json, with_state
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
+
+
+@contextmanager
+def serving_metrics(app: Pynenc, port: int | None, host: str | None) -> Iterator[int | None]:
+    """Serve `/metrics` while a runner runs, if a port is given or configured; yields the port.
+
+    The app counts from then on if it did not before.
+    """
+    port = app.conf.metrics_port if port is None else port
+    if port is None:
+        yield None
+        return
+    from pynenc.integrations.prometheus import Prometheus
+
+    counting = next((each for each in app.hooks.all if isinstance(each, Prometheus)), None)
+    if counting is None:
+        counting = Prometheus()
+        app.add_middleware(counting)
+    with counting.serve(port, host or app.conf.metrics_host) as chosen:
+        click.echo(f"metrics at http://{host or app.conf.metrics_host}:{chosen}/metrics")
+        yield chosen
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65_535), help="Serve them there until interrupted, instead of printing.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve them at.")
+@with_state
+def metrics(state: State, port: int | None, host: str) -> None:
+    """Print how deep the queues are, as Prometheus reads it; or serve it, without a runner.
+
+    For scaling from no runner at all: those that run serve the same, and more, with `runner start --metrics-port`.
+    """
+    from prometheus_client import CollectorRegistry
+
+    from pynenc.integrations.prometheus import Prometheus
+
+    exporter = Prometheus(registry=CollectorRegistry(), queues=True)
+    exporter.attach(state.app())
+    if port is None:
+        click.echo(exporter.page()[0].decode(), nl=False)
+        return
+    with exporter.serve(port, host) as chosen:
+        url = f"http://{host}:{chosen}/metrics"
+        if state.as_json:
+            print_json({"metrics": url}, lines=True)
+        else:
+            click.echo(f"metrics at {url}")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            pass
