@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from pynenc.errors import Cancel, RunnerStopped, TaskTimeout
+from pynenc.errors import Cancel, LimitExceeded, RunnerStopped
 from pynenc.io import Op
 from pynenc.middleware.base import Middleware
 from pynenc.middleware.events import Event
@@ -155,7 +155,7 @@ class HookCall:
 
 def is_interruption(error: BaseException) -> bool:
     """Whether an error stops the body that called, instead of telling of a defect: cancelled, out of time, given up."""
-    return not isinstance(error, Exception) or isinstance(error, (Cancel, RunnerStopped, TaskTimeout))
+    return not isinstance(error, Exception) or isinstance(error, (Cancel, LimitExceeded, RunnerStopped))
 
 
 def _overrides(middleware: Any, names: Iterable[str]) -> bool:
