@@ -109,7 +109,14 @@ class TaskExecution(AttemptExecution):
 
         event = RunEvent(task, claim, runner=link.runner_name, worker=link.worker)
         entered: list[Middleware] = []
-        completion: Completion | None
+        completion: Completion | None = None
+
+        def ends_by(error: BaseException) -> None:
+            nonlocal completion
+            event.error = error
+            completion = self._end_of(task, claim, link, error)
+            event.ending = Ending.STOPPED if completion is None else ending_of(completion)
+
         try:
             yield from hooks.enter("run", event, entered)
             if event.decoded is None:
@@ -121,18 +128,12 @@ class TaskExecution(AttemptExecution):
             completion = Success(
                 invocation_id=claim.invocation_id, epoch=claim.epoch, result=result, worker=link.worker
             )
+            event.ending = Ending.SUCCESS
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes a completion
-            event.error = error
-            completion = self._end_of(task, claim, link, error)
-        event.ending = Ending.STOPPED if completion is None else ending_of(completion)
-        try:
-            yield from hooks.leave("run", event, entered)
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an interruption that came a little late
-            completion = self._end_of(task, claim, link, error)
+            ends_by(error)
+        yield from hooks.leave("run", event, entered, interrupted=ends_by)
         if completion is None:
             assert event.error is not None
             raise event.error

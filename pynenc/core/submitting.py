@@ -53,12 +53,12 @@ class Submitter:
         context = current_run.get()
         ids = [context.child_id(_call_key(call)) if context else new_invocation_id() for call in calls]
         if not self._hooks.submit or not calls:
-            return (yield from self._submit(calls, ids, context))
+            return self._submit(calls, ids, context)
         from pynenc.middleware.events import SubmitEvent, SubmittedCall
 
         told = tuple(map(SubmittedCall, calls, ids))
         event = SubmitEvent(calls[0].task.app, told)
-        return (yield from self._hooks.around("submit", event, self._submit(calls, ids, context, told)))
+        return self._hooks.around("submit", event, self._submit(calls, ids, context, told))
 
     def _submit(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from pynenc.errors import Cancel, LimitExceeded, RunnerStopped
@@ -79,14 +79,24 @@ class Hooks:
             else:
                 entered.append(each)
 
-    def leave(self, kind: str, event: Event, entered: list[Middleware]) -> Op[None]:
+    def leave(
+        self,
+        kind: str,
+        event: Event,
+        entered: list[Middleware],
+        *,
+        interrupted: Callable[[BaseException], None] | None = None,
+    ) -> Op[None]:
         """Call the after hooks of those that were entered, the last one first.
 
+        Args:
+            interrupted: is told of an interruption of the body that comes meanwhile; the rest of the hooks follows.
+
         Raises:
-            BaseException: an interruption of the body that came meanwhile, once all were called.
+            BaseException: the interruption, once all were called, if nobody is to be told.
         """
         name = f"after_{kind}"
-        interruption: BaseException | None = None
+        late: BaseException | None = None
         while entered:
             each = entered.pop()
             try:
@@ -94,12 +104,14 @@ class Hooks:
             except GeneratorExit:
                 raise
             except BaseException as error:  # noqa: BLE001 - code of users; the rest has to be called all the same
-                if is_interruption(error):
-                    interruption = event.error = error
-                else:
+                if not is_interruption(error):
                     self.failed(each, name, error)
-        if interruption is not None:
-            raise interruption
+                elif interrupted is not None:
+                    interrupted(error)
+                else:
+                    late = event.error = error
+        if late is not None:
+            raise late
 
     # --- where nothing but the hook itself happens ---
 
