@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pynenc import Pynenc
+from pynenc.middleware import Middleware, SubmitEvent
 
 app = Pynenc("memory://")
+
+
+class Wrong(Middleware):
+    def before_run(self, run: SubmitEvent) -> None: ...  # error
 
 
 @app.task
@@ -31,3 +36,4 @@ fetch(3)  # error
 number: int = fetch("u").result  # error
 direct("x")  # error
 add.options(delay=3)("1", 2)  # error
+app.add_middleware(3)  # error

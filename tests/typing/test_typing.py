@@ -1,4 +1,4 @@
-"""Decorated functions keep their types for mypy and pyright."""
+"""Decorated functions keep their types for mypy and pyright, and middleware has them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ ROOT = HERE.parent.parent
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_mypy_sees_the_types_of_decorated_functions() -> None:
-    checked = _mypy(HERE / "decorated.py")
+@pytest.mark.parametrize("name", ["decorated.py", "middleware.py"])
+def test_mypy_sees_the_types_of_what_users_write(name: str) -> None:
+    checked = _mypy(HERE / name)
 
     assert checked.returncode == 0, checked.stdout
 
 
-def test_pyright_sees_the_types_of_decorated_functions() -> None:
-    assert _pyright_errors(HERE / "decorated.py") == []
+@pytest.mark.parametrize("name", ["decorated.py", "middleware.py"])
+def test_pyright_sees_the_types_of_what_users_write(name: str) -> None:
+    assert _pyright_errors(HERE / name) == []
 
 
 def test_mypy_finds_every_misuse() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pynenc.errors import SessionGone
 from pynenc.model.ids import new_invocation_id
-from pynenc.model.records import ClaimIdVerdict
+from pynenc.model.records import ClaimIdVerdict, Crash, Retry
 from pynenc.model.status import InvocationStatus
 from pynenc.testing.contracts.store import SECOND_US, Store, StoreContract, submission
 
@@ -52,6 +52,20 @@ class ClaimingContract(StoreContract):
         assert (claim.invocation_id, claim.session, claim.epoch, claim.attempt) == (invocation, runner, 1, 1)
         assert (claim.task_id, claim.arguments, claim.policy, claim.meta, claim.queue) == ("m.f", b"a", b"p", b"m", "q")
         assert store.status(invocation) is InvocationStatus.PENDING
+
+    def test_what_travels_with_an_invocation_is_handed_out_with_every_claim(self, store: Store) -> None:
+        carried = bytes(range(256)) * 16
+        invocation = store.submit(meta=carried)
+        runner = store.runner()
+        retried = store.claim_one(runner)
+        store.settle(runner, Retry(invocation_id=invocation, epoch=retried.epoch, error=b"e"))
+        crashed = store.claim_one(runner)
+        store.settle(runner, Crash(invocation_id=invocation, epoch=crashed.epoch))
+        last = store.claim_one(runner)
+        store.succeed(last)
+
+        assert [claim.meta for claim in (retried, crashed, last)] == [carried] * 3
+        assert store.snapshot(invocation).call.meta == carried
 
     def test_what_is_claimed_is_claimed_once(self, store: Store) -> None:
         store.submit()
