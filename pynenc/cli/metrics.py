@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pynenc.cli.context import State, print_json, with_state
+from pynenc.cli.queues import queue_rows
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -44,11 +45,13 @@ def metrics(state: State, port: int | None, host: str) -> None:
     """Print how deep the queues are, as Prometheus reads it; or serve it, without a runner.
 
     For scaling from no runner at all: those that run serve the same, and more, with `runner start --metrics-port`.
+    With --json it prints what `queues` does.
     """
-    from prometheus_client import CollectorRegistry
+    from pynenc.integrations.prometheus import CollectorRegistry, Prometheus
 
-    from pynenc.integrations.prometheus import Prometheus
-
+    if state.as_json and port is None:
+        print_json(queue_rows(state.app()))
+        return
     exporter = Prometheus(registry=CollectorRegistry(), queues=True)
     exporter.attach(state.app())
     if port is None:

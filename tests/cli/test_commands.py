@@ -34,6 +34,13 @@ def test_each_kind_of_runner_drains_on_sigterm(folder: Folder, kind: str) -> Non
     assert "is done: 1 succeeded" in said
 
 
+def test_metrics_are_printed_without_a_runner(folder: Folder) -> None:
+    folder.submit("mail('a')")
+
+    assert 'pynenc_queue_depth{app="pynenc",queue="mail",state="ready"} 1.0' in folder.pynenc("metrics").splitlines()
+    assert [(row["queue"], row["ready"]) for row in folder.json("metrics")] == [("mail", 1)]
+
+
 def test_listing_filters_and_pages(folder: Folder) -> None:
     ids = [folder.submit("add(1, 2)"), folder.submit("mail('a')"), folder.submit("add(3, 4)")]
 
