@@ -47,13 +47,12 @@ def metrics(state: State, port: int | None, host: str) -> None:
     For scaling from no runner at all: those that run serve the same, and more, with `runner start --metrics-port`.
     With --json it prints what `queues` does.
     """
-    from pynenc.integrations.prometheus import CollectorRegistry, Prometheus
+    from pynenc.integrations.prometheus import exporter_of
 
     if state.as_json and port is None:
         print_json(queue_rows(state.app()))
         return
-    exporter = Prometheus(registry=CollectorRegistry(), queues=True)
-    exporter.attach(state.app())
+    exporter = exporter_of(state.app())
     if port is None:
         click.echo(exporter.page()[0].decode(), nl=False)
         return

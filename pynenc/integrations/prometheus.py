@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 try:
@@ -37,14 +37,18 @@ from pynenc.middleware import (
     ClaimEvent,
     Ending,
     Middleware,
+    RelayedCall,
     RelayEvent,
     SettleEvent,
     SubmitEvent,
+    SubmittedCall,
 )
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
     from pynenc.model.records import QueueStats
+
+T = TypeVar("T", Counter, Gauge, Histogram)
 
 READY = "pynenc.ready"
 """Under this key travels when a call may run, in seconds since the Unix epoch by the clock of who made it."""
@@ -131,6 +135,8 @@ class Prometheus(Middleware):
         self._tasks = Labels(most_tasks)
         self._queue_names = Labels(most_tasks)
         self._apps: WeakSet[Pynenc] = WeakSet()
+        self._children: dict[tuple[object, tuple[str, ...]], Any] = {}
+        self._unfinished = {Ending.RETRY: self._families.retries, Ending.CRASHED: self._families.crashes}
 
     def attach(self, app: Pynenc) -> None:
         self._apps.add(app)
@@ -180,19 +186,19 @@ class Prometheus(Middleware):
         if submit.error is not None:
             self._families.refused.labels(app).inc()
             return
-        self._families.store_seconds.labels(app, "submit").observe(took_s)
-        for call in submit.calls:
-            if not call.reused:
-                self._count_submitted(app, call.task_id, call.queue)
+        self._count_submitted(app, submit.calls, took_s)
 
     def after_relay(self, relay: RelayEvent) -> None:
-        self._families.store_seconds.labels(relay.app_id, "submit").observe(relay.took_s)
-        for call in relay.calls:
-            if not call.reused:
-                self._count_submitted(relay.app_id, call.task_id, call.queue)
+        self._count_submitted(relay.app_id, relay.calls, relay.took_s)
 
-    def _count_submitted(self, app: str, task_id: str, queue: str) -> None:
-        self._families.submitted.labels(app, self._tasks.of(task_id), self._queue_names.of(queue)).inc()
+    def _count_submitted(self, app: str, calls: Iterable[SubmittedCall | RelayedCall], took_s: float) -> None:
+        self._child(self._families.store_seconds, app, "submit").observe(took_s)
+        tally = Tally()
+        for call in calls:
+            if not call.reused:
+                labels = app, self._tasks.of(call.task_id), self._queue_names.of(call.queue)
+                tally.count(self._families.submitted, labels)
+        self._add(tally)
 
     # --- in the control loop ---
 
@@ -201,15 +207,18 @@ class Prometheus(Middleware):
         if claim.error is not None:
             found.store_errors.labels(app, "exchange").inc()
             return
-        found.store_seconds.labels(app, "exchange").observe(claim.took_s)
-        found.slots.labels(app).set(claim.slots)
-        found.in_hand.labels(app, "active").set(claim.in_hand - claim.waiting)
-        found.in_hand.labels(app, "waiting").set(claim.waiting)
-        for run in claim.runs:
-            found.claimed.labels(*self._labels(app, run)).inc()
-            waited_s = _waited_s(run)
-            if waited_s is not None:
-                found.queue_seconds.labels(app, self._queue_names.of(run.queue)).observe(waited_s)
+        self._child(found.store_seconds, app, "exchange").observe(claim.took_s)
+        self._child(found.slots, app).set(claim.slots)
+        self._child(found.in_hand, app, "active").set(claim.in_hand - claim.waiting)
+        self._child(found.in_hand, app, "waiting").set(claim.waiting)
+        if claim.runs:
+            tally = Tally()
+            for run in claim.runs:
+                tally.count(found.claimed, self._labels(app, run))
+                waited_s = _waited_s(run)
+                if waited_s is not None:
+                    self._child(found.queue_seconds, app, self._queue_names.of(run.queue)).observe(waited_s)
+            self._add(tally)
         if self._queues is None:
             self._tell_queues(app)
 
@@ -221,24 +230,32 @@ class Prometheus(Middleware):
     def after_settle(self, settle: SettleEvent) -> None:
         if settle.error is not None:
             return
-        found = self._families
+        found, tally = self._families, Tally()
         for run in settle.started:
-            found.started.labels(*self._labels(settle.app_id, run)).inc()
+            tally.count(found.started, self._labels(settle.app_id, run))
         for end in settle.ends:
             labels = self._labels(settle.app_id, end.run)
             if not end.accepted:
-                found.superseded.labels(*labels).inc()
+                tally.count(found.superseded, labels)
                 continue
             if end.ending in _FINAL:
-                found.finished.labels(*labels, end.ending.value).inc()
-            elif end.ending is Ending.RETRY:
-                found.retries.labels(*labels).inc()
-            elif end.ending is Ending.CRASHED:
-                found.crashes.labels(*labels).inc()
+                tally.count(found.finished, (*labels, end.ending.value))
             else:
-                found.released.labels(*labels).inc()
+                tally.count(self._unfinished.get(end.ending, found.released), labels)
             if end.ran_s > 0:
-                found.run_seconds.labels(*labels[:2]).observe(end.ran_s)
+                self._child(found.run_seconds, *labels[:2]).observe(end.ran_s)
+        self._add(tally)
+
+    def _add(self, tally: Tally) -> None:
+        for (metric, labels), count in tally.counts.items():
+            self._child(metric, *labels).inc(count)
+
+    def _child(self, metric: T, *labels: str) -> T:
+        """Return the metric with these labels: looking it up in the library takes as long as counting."""
+        child = self._children.get((metric, labels))
+        if child is None:
+            child = self._children[metric, labels] = metric.labels(*labels)
+        return child
 
     def _labels(self, app: str, run: ClaimedRun) -> tuple[str, str, str]:
         return app, self._tasks.of(run.task_id), self._queue_names.of(run.queue)
@@ -255,6 +272,19 @@ def _waited_s(run: ClaimedRun) -> float | None:
         return None
     # Two clocks: what seems to be negative took no time. A stamp that nobody's clock can show is made up.
     return max(0.0, waited_s) if math.isfinite(waited_s) and abs(waited_s) < _LONGEST_WAIT_S else None
+
+
+class Tally:
+    """Counts of one exchange, added to the metrics at once."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[Counter, tuple[str, ...]], int] = {}
+
+    def count(self, metric: Counter, labels: tuple[str, ...]) -> None:
+        key = metric, labels
+        self.counts[key] = self.counts.get(key, 0) + 1
 
 
 class Labels:
@@ -345,3 +375,10 @@ def families_of(registry: CollectorRegistry) -> Families:
         if found is None:
             found = _families[registry] = Families(registry)
         return found
+
+
+def exporter_of(app: Pynenc) -> Prometheus:
+    """Return metrics that tell of the queues of an app and of nothing else."""
+    exporter = Prometheus(registry=CollectorRegistry(), queues=True)
+    exporter.attach(app)
+    return exporter

@@ -48,7 +48,8 @@ class InlineRunner:
 
     def __init__(self, app: Pynenc) -> None:
         self._app = app
-        self._store: Orchestrator = app.control
+        self._control: Orchestrator = app.control
+        self._store = self._control
         self._session: SessionId | None = None
         self._bodies: dict[InvocationId, _Body] = {}
         self._unsent: list[Completion] = []
@@ -81,7 +82,7 @@ class InlineRunner:
 
     def _exchange(self) -> ExchangeReply:
         if self._session is None:
-            self._store = told(self._store, self._app.hooks, self._app.app_id)
+            self._store = told(self._control, self._app.hooks, self._app.app_id)
             info = SessionInfo(kind=SessionKind.RUNNER, name=_NAME, host="localhost", pid=0, slots=1)
             self._session = run(self._store.open_session(info, lease_us=LEASE_US))
         sent, self._unsent = self._unsent, []
