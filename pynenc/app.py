@@ -106,7 +106,7 @@ class Pynenc:
         self.conf: AppConfig = AppConfig.load(values, config_filepath=config_filepath)
         self._scheduler_choice = scheduler
         self._serializer_choice = serializer
-        self._middleware_choice = tuple(middleware)
+        self._middleware_choice = middleware
         self._runner_class = runner if isinstance(runner, type) else None
         self._lock = threading.RLock()
         self._backend: Backend | None = None
@@ -272,7 +272,8 @@ class Pynenc:
         from pynenc.middleware.registry import Hooks
 
         hooks = Hooks()
-        register(self, hooks, (*self.conf.middleware, *self._middleware_choice))
+        register(self, hooks, self.conf.middleware)
+        register(self, hooks, self._middleware_choice)
         return hooks
 
     # --- running ---

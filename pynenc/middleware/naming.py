@@ -29,9 +29,12 @@ def register(app: Pynenc, hooks: Hooks, choices: Iterable[str | type[Middleware]
     """Add to the hooks of an app what `choices` are, make or name.
 
     Raises:
-        ConfigurationError: see `middleware_of`; nothing was added.
+        ConfigurationError: see `middleware_of`, or one is there already; nothing was added.
     """
-    found = [middleware_of(each) for each in choices]
+    found = [middleware_of(each) for each in ((choices,) if isinstance(choices, str) else choices)]
+    for place, each in enumerate(found):
+        if each in hooks.all or each in found[:place]:
+            raise ConfigurationError(f"{each!r} is registered already: its hooks would be called twice")
     hooks.add(*found)
     for each in found:
         each.attach(app)

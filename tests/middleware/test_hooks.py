@@ -422,6 +422,22 @@ def test_what_is_no_middleware_is_refused_by_name(choice: Any, complaint: str) -
         app.add_middleware(choice)
 
 
+def test_one_name_need_not_be_a_list() -> None:
+    app = Pynenc("memory://", middleware="logging_context")
+
+    assert [type(each) for each in app.hooks.all] == [LoggingContext]
+
+
+def test_a_middleware_is_registered_once() -> None:
+    ends = Ends()
+    app = Pynenc("memory://", middleware=[ends])
+
+    with pytest.raises(ConfigurationError, match="is registered already"):
+        app.add_middleware(Ends(), ends)
+
+    assert app.hooks.all == (ends,)
+
+
 def test_an_unknown_parent_leaves_the_error_in_the_event(pynenc_app: Pynenc, pynenc_engine: Engine) -> None:
     notes: list[str] = []
 
