@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -420,6 +421,24 @@ def test_what_is_no_middleware_is_refused_by_name(choice: Any, complaint: str) -
 
     with pytest.raises(ConfigurationError, match=complaint):
         app.add_middleware(choice)
+
+
+def test_a_package_gives_its_middleware_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "shop-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(
+        "[pynenc.middleware]\nshop_ends = tests.middleware.test_hooks:Ends\nbroken = nowhere:Thing\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    app = Pynenc("memory://", middleware=["shop_ends"])
+
+    assert [type(each).__name__ for each in app.hooks.all] == ["Ends"]
+    with pytest.raises(ConfigurationError, match=r"'broken' \(nowhere:Thing\) cannot be loaded"):
+        app.add_middleware("broken")
+    with pytest.raises(ConfigurationError, match=r"there are broken, logging_context, .*, shop_ends"):
+        app.add_middleware("shop")
 
 
 def test_one_name_need_not_be_a_list() -> None:
