@@ -366,8 +366,8 @@ class SettleEvent(Event):
     Attributes:
         app_id: of which app.
         runner: name of the runner.
-        started: runs whose start is known now, each once.
-        ends: attempts that ended, waits not included. After a lost reply they are told again, until one is answered.
+        started: runs whose start is told: each once, unless an exchange fails.
+        ends: attempts that ended, waits not included: each once, unless an exchange fails.
         took_s: in `after_settle`, how long the exchange took, in seconds.
     """
 

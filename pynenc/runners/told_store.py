@@ -4,7 +4,7 @@ It stands in front of the real store, so the control loop knows nothing of middl
 none of this. What a claim was for is remembered until its end is settled, because completions carry only ids.
 
 States of a run here: in hand -> (started) -> settled or superseded; suspended in between. What makes each good:
-* a lost reply: nothing is forgotten; the same ends are told again, starts are not.
+* a lost reply: nothing is forgotten; the same starts and ends are told again, with `error` until one is answered.
 * ALREADY: the reply that was lost had accepted it; it counts as accepted now, once.
 * STALE, a lost session, a reconciliation that no longer lists a run, the cancellation of a suspended one: forgotten.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from pynenc.io import Op
 from pynenc.middleware.base import Middleware
@@ -38,6 +39,7 @@ from pynenc.model.records import (
     ExchangeReply,
     Owned,
     SessionInfo,
+    Started,
     Submission,
     SubmitReply,
     SubmitVerdict,
@@ -66,6 +68,16 @@ class HeldRun(ClaimedRun):
         self.started = False
 
 
+class Telling(NamedTuple):
+    """What one exchange tells of runs in hand."""
+
+    event: SettleEvent | None
+    """None if it tells of no start and no end."""
+    ends: dict[int, EndedRun]
+    """By their place among the completions."""
+    started: tuple[HeldRun, ...]
+
+
 class ToldStore(PassingOrchestrator):
     """Calls the hooks around claims and ends, in the thread of the control loop."""
 
@@ -78,19 +90,21 @@ class ToldStore(PassingOrchestrator):
         self._slots = 0
         self._held: dict[InvocationId, HeldRun] = {}
         self._suspended: set[InvocationId] = set()
+        self._unanswered: set[InvocationId] = set()
+        """Runs whose end was sent without an answer: the store may have taken it, and no longer list the run."""
 
     # --- the session ---
 
     def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
         session = yield from self._inner.open_session(info, lease_us=lease_us)
         self._runner, self._slots = info.name, info.slots
-        self._held.clear()
-        self._suspended.clear()
+        for kept in (self._held, self._suspended, self._unanswered):
+            kept.clear()
         return session
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:
         owned = yield from self._inner.list_owned(session)
-        still = {each.invocation_id for each in owned}
+        still = self._unanswered.union(each.invocation_id for each in owned)
         for invocation_id in [each for each in self._held if each not in still]:
             self._forget(invocation_id)
         return owned
@@ -98,7 +112,7 @@ class ToldStore(PassingOrchestrator):
     # --- exchanging ---
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
-        settle, completions = self._settle_event(request)
+        settle, ends, started = self._telling(request)
         claim = self._claim_event(request.queues, request.want)
         settling = self._enter(self._hooks.settle, "before_settle", settle) if settle is not None else []
         claiming = self._enter(self._hooks.claim, "before_claim", claim)
@@ -108,13 +122,16 @@ class ToldStore(PassingOrchestrator):
         except Exception as error:
             claim.took_s = self._clock() - began_s
             claim.error = error
+            self._unanswered.update(request.completions[place].invocation_id for place in ends)
             self._leave(claiming, "after_claim", claim)
             if settle is not None:
                 settle.took_s, settle.error = claim.took_s, error
                 self._leave(settling, "after_settle", settle)
             raise
         claim.took_s = self._clock() - began_s
-        self._account(request, reply, completions)
+        for held in started:
+            held.started = True
+        self._account(request, reply, ends)
         self._take(claim, reply.claims)
         self._leave(claiming, "after_claim", claim)
         if settle is not None:
@@ -122,30 +139,33 @@ class ToldStore(PassingOrchestrator):
             self._leave(settling, "after_settle", settle)
         return reply
 
-    def _settle_event(self, request: Exchange) -> tuple[SettleEvent | None, dict[int, EndedRun]]:
-        """Return what an exchange tells of starts and ends, and the ends by their place among the completions."""
+    def _telling(self, request: Exchange) -> Telling:
+        """Return what an exchange tells of starts and ends."""
         ends: dict[int, EndedRun] = {}
-        started: list[HeldRun] = []
+        started: dict[InvocationId, HeldRun] = {}
         for report in request.started:
-            self._note_start(self._held.get(report.invocation_id), report.epoch, started)
+            held = self._of(report)
+            if held is not None and not held.started:
+                started[report.invocation_id] = held
         for place, completion in enumerate(request.completions):
-            held = self._held.get(completion.invocation_id)
-            ending = ending_of(completion)
-            if held is None or held.epoch != completion.epoch:
+            held = self._of(completion)
+            if held is None:
                 continue
-            if ending is None or ending in _RAN or completion.ran_us:
-                self._note_start(held, completion.epoch, started)
+            ending = ending_of(completion)
+            if not held.started and (ending is None or ending in _RAN or completion.ran_us):
+                started[completion.invocation_id] = held
             if ending is not None:
                 ends[place] = EndedRun(held, ending, completion)
-        if not ends and not started:
-            return None, ends
-        event = SettleEvent(app_id=self._app_id, runner=self._runner, started=tuple(started), ends=tuple(ends.values()))
-        return event, ends
+        runs = tuple(started.values())
+        if not ends and not runs:
+            return Telling(None, ends, runs)
+        event = SettleEvent(app_id=self._app_id, runner=self._runner, started=runs, ends=tuple(ends.values()))
+        return Telling(event, ends, runs)
 
-    def _note_start(self, held: HeldRun | None, epoch: int, started: list[HeldRun]) -> None:
-        if held is not None and held.epoch == epoch and not held.started:
-            held.started = True
-            started.append(held)
+    def _of(self, item: Started | Completion) -> HeldRun | None:
+        """Return the run in hand that a report or a completion is about."""
+        held = self._held.get(item.invocation_id)
+        return held if held is not None and held.epoch == item.epoch else None
 
     def _account(self, request: Exchange, reply: ExchangeReply, ends: dict[int, EndedRun]) -> None:
         """Note what became of completions, and forget what is out of this runner's hands."""
@@ -158,8 +178,7 @@ class ToldStore(PassingOrchestrator):
                 self._forget(message.invocation_id)
 
     def _answered(self, completion: Completion, verdict: Verdict, end: EndedRun | None) -> None:
-        held = self._held.get(completion.invocation_id)
-        if held is None or held.epoch != completion.epoch:
+        if self._of(completion) is None:
             return
         if isinstance(completion, Suspend) and verdict is not Verdict.STALE:
             if verdict in (Verdict.ACCEPTED, Verdict.ALREADY):
@@ -192,6 +211,7 @@ class ToldStore(PassingOrchestrator):
     def _forget(self, invocation_id: InvocationId) -> None:
         del self._held[invocation_id]
         self._suspended.discard(invocation_id)
+        self._unanswered.discard(invocation_id)
 
     # --- submissions of worker processes ---
 

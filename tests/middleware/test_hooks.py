@@ -75,7 +75,8 @@ class Ends(Middleware):
         self.failed_exchanges += claim.error is not None
 
     def after_settle(self, settle: SettleEvent) -> None:
-        self.started += [f"{run.task_id.rpartition('.')[2]} {run.attempt}" for run in settle.started]
+        if settle.error is None:
+            self.started += [f"{run.task_id.rpartition('.')[2]} {run.attempt}" for run in settle.started]
         self.ended += [(end.run.task_id.rpartition(".")[2], end.ending.value, end.accepted) for end in settle.ends]
 
 
@@ -509,6 +510,7 @@ def test_ends_are_told_again_after_a_lost_reply_and_counted_once(pynenc_app: Pyn
     with pytest.raises(StoreUnavailable):
         run(store.exchange(Exchange(session=session, completions=(end,))))
     inner.deaf = False
+    assert run(store.list_owned(session)) == []
     run(store.exchange(Exchange(session=session, completions=(end,))))
     run(store.exchange(Exchange(session=session, completions=(end,))))
 

@@ -1,4 +1,4 @@
-"""One trace over submit, wait, run, retry and child, on every kind of runner, recorded by the real SDK."""
+"""One trace over submit, wait, run, retry and child, on every kind of runner and store, recorded by the real SDK."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pynenc.integrations.opentelemetry import OpenTelemetry
 from pynenc.middleware import LoggingContext, Middleware, SubmitEvent
 from pynenc.testing.engine import Engine
 from tests.middleware import traced_app
+from tests.stores import fresh_url
 
 WAIT_S = 60.0
 RUNNERS: dict[str, dict[str, object]] = {
@@ -26,6 +27,7 @@ RUNNERS: dict[str, dict[str, object]] = {
     "ProcessRunner": {"num_processes": 2},
     "AsyncRunner": {"concurrency": 4},
 }
+PLACES = [*((runner, "sqlite") for runner in RUNNERS), ("ProcessRunner", "redis"), ("ProcessRunner", "postgresql")]
 
 
 # --- in this process ---
@@ -207,17 +209,21 @@ def trace_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture(params=list(RUNNERS))
+@pytest.fixture(params=PLACES, ids="-".join)
 def app(request: pytest.FixtureRequest, trace_file: Path, tmp_path: Path) -> Iterator[Pynenc]:
-    """Return the traced app on a fresh SQLite store."""
+    """Return the traced app on a fresh store."""
+    runner, store = request.param
     app = traced_app.app
     app.release_backend()
-    app.conf.url = f"sqlite:///{tmp_path / 'traced.db'}"
-    app.conf.runner_cls = request.param
-    for name, value in RUNNERS[request.param].items():
+    app.conf.runner_cls = runner
+    for name, value in RUNNERS[runner].items():
         setattr(app.conf, name, value)
-    yield app
-    app.release_backend()
+    before = app.conf.app_id
+    with fresh_url(store, tmp_path) as (url, app_id):
+        app.conf.url, app.conf.app_id = url, app_id
+        yield app
+        app.release_backend()
+    app.conf.app_id = before
 
 
 def read_spans(path: Path) -> list[dict[str, Any]]:
@@ -276,7 +282,7 @@ def test_one_trace_holds_client_parent_child_and_retry(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("app", ["ProcessRunner"], indirect=True)
+@pytest.mark.parametrize("app", [("ProcessRunner", "sqlite")], indirect=True)
 def test_a_run_whose_worker_died_is_in_the_trace(app: Pynenc, trace_file: Path, tmp_path: Path) -> None:
     with app.running(drain_timeout=20):
         assert traced_app.leave_once(str(tmp_path / "marker")).get(timeout=WAIT_S) == "second run"
