@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from pynenc.config.app_config import AppConfig
     from pynenc.core.loading import AppReference
-    from pynenc.runners.health_server import Render
     from pynenc.middleware.registry import Hooks
+    from pynenc.runners.health_server import Render
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.backoff import Backoff, Grievances
 from pynenc.runners.claimer import Claimer
 from pynenc.runners.loop_config import LoopConfig
-from pynenc.runners.queue_limits import Ask, QueueLimits
 from pynenc.runners.pulse import Pulse
+from pynenc.runners.queue_limits import Ask, QueueLimits
 from pynenc.runners.run_keeper import RunKeeper
 from pynenc.runners.settler import Settler
 from pynenc.runners.steering import Steering
