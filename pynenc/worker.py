@@ -29,7 +29,6 @@ from pynenc.model.records import Completion, Failure, Success
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
     Began,
-    Displaced,
     Executor,
     ExecutorEvent,
     Finished,
@@ -160,7 +159,7 @@ class FrameOutbox:
                 self.send(FrameType.RETURNED, Abandon(((event.invocation_id, event.epoch),), event.detail))
             case Began():
                 self.send(FrameType.STARTED, StartedFrame(((event.invocation_id, event.epoch, event.thread),)))
-            case Lost() | Finished() | Displaced():
+            case Lost() | Finished():
                 pass
 
     def _flush(self) -> None:

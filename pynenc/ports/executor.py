@@ -53,7 +53,7 @@ class Noted(Struct, frozen=True):
 
 
 class Returned(Struct, frozen=True):
-    """A claim that never started comes back: the executor was asked for it, or cannot start it now."""
+    """A claim comes back uncounted: it never started, or its worker ended and its body is not known to be at fault."""
 
     invocation_id: InvocationId
     epoch: Epoch
@@ -68,14 +68,7 @@ class Lost(Struct, frozen=True):
     detail: str
 
 
-class Displaced(Struct, frozen=True):
-    """A body ended with its worker and is not known to be at fault: the executor begins it again under its claim."""
-
-    invocation_id: InvocationId
-    epoch: Epoch
-
-
-ExecutorEvent: TypeAlias = Finished | Began | WaitWanted | WatchWanted | Noted | Returned | Lost | Displaced
+ExecutorEvent: TypeAlias = Finished | Began | WaitWanted | WatchWanted | Noted | Returned | Lost
 
 
 class Resumption(Struct, frozen=True):

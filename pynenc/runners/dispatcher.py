@@ -3,9 +3,7 @@
 Bodies much shorter than the way to a worker are sent ahead in batches; anything longer is sent when there is a slot.
 Bodies that turn out to be long keep nobody behind them: what was sent ahead is taken back and goes where there is room.
 
-*Suspects* are bodies of which one ended a worker. They run apart, in workers that run nothing else, in groups that are
-halved each time another worker ends: whoever is alone with the end of its worker is the culprit (`worker_endings`).
-One culprit among n bodies leads to about log2(n) groups, so it need not wait for the long ones among the others to end.
+Bodies of which one ended a worker (`Suspects`) run apart, in workers that run nothing else.
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from pynenc.model.ids import InvocationId
 from pynenc.model.records import Claim
+from pynenc.runners.suspects import Suspects
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
 
 _MOST_AHEAD = 64
@@ -24,9 +22,6 @@ _LONG_S = 0.02
 """Bodies that run so long keep others from beginning: they are taken back and go where there is room."""
 _SMOOTHING = 0.1
 _MOST_APART = 8
-_SUSPICIOUS_CRASHES = 2
-"""What took down so many workers, here or elsewhere, runs apart from the start."""
-_CULPRITS_KNOWN = 1_000
 
 Shares = list[tuple[WorkerProcess, list[SentRun]]]
 
@@ -47,7 +42,7 @@ class Dispatcher:
         self._backlog: deque[SentRun] = deque()
         self._groups: deque[list[SentRun]] = deque()
         """Suspects that wait for a worker apart."""
-        self._culprits: deque[InvocationId] = deque(maxlen=_CULPRITS_KNOWN)
+        self.suspects = Suspects(alone=slots == 1)
         self._mean_s = 0.0
 
     def __len__(self) -> int:
@@ -58,31 +53,21 @@ class Dispatcher:
     def add(self, claims: Iterable[Claim]) -> None:
         """Queue new claims."""
         now_s = self._clock()
-        suspects: list[SentRun] = []
+        groups: dict[int, list[SentRun]] = {}
         for claim in claims:
             run = SentRun(claim, now_s)
-            if self._slots == 1 or claim.crashes == 0:
+            number = self.suspects.group_of(claim)
+            if number is None:
                 self._backlog.append(run)
-            elif claim.invocation_id in self._culprits:
-                self._groups.append([run])
             else:
-                (suspects if claim.crashes >= _SUSPICIOUS_CRASHES else self._backlog).append(run)
-        self._groups.extend(suspects[at : at + self._slots] for at in range(0, len(suspects), self._slots))
-
-    def remember(self, culprit: InvocationId) -> None:
-        """Note that this one has ended a worker: it runs alone should it come back."""
-        self._culprits.append(culprit)
+                groups.setdefault(number, []).append(run)
+        for group in groups.values():
+            self._groups.extend(group[at : at + self._slots] for at in range(0, len(group), self._slots))
 
     def put_back(self, runs: Sequence[SentRun], *, behind: int = 0) -> None:
         """Queue again what a worker had: in front, behind the first `behind`."""
         for index, run in enumerate(runs):
             self._backlog.insert(behind + index, SentRun(run.claim, run.since_s))
-
-    def put_apart(self, suspects: Sequence[SentRun]) -> None:
-        """Queue those of which one ended a worker: each half of them is tried by itself."""
-        again = [SentRun(run.claim, run.since_s) for run in suspects]
-        middle = (len(again) + 1) // 2
-        self._groups.extend(half for half in (again[:middle], again[middle:]) if half)
 
     def drop(self, keys: set[Key]) -> list[Claim]:
         """Forget these and return those that were here."""

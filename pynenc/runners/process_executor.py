@@ -19,7 +19,7 @@ from msgspec import structs
 
 from pynenc.core.loading import AppReference
 from pynenc.model.ids import Epoch, InvocationId
-from pynenc.model.records import Cancelled, Claim, Completion, Crash, Failure, ProgressNote, Suspend
+from pynenc.model.records import Cancelled, Claim, Completion, Failure, ProgressNote, Suspend
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
     Began,
@@ -337,14 +337,13 @@ class ProcessExecutor(Executor):
         for key in worker.runs:
             self._owners.pop(key, None)
             self._recalled.discard(key)
-        for event in endings.events:
-            if isinstance(event, Finished) and isinstance(event.completion, Crash):
-                self._dispatcher.remember(event.completion.invocation_id)
         self._events += endings.events
         self._dispatcher.put_back(endings.again)
+        if endings.culprit is not None:
+            self._dispatcher.suspects.convict(endings.culprit)
         if endings.suspects:
-            logger.warning("%d bodies ran in worker %d: they run apart now", len(endings.suspects), worker.pid)
-            self._dispatcher.put_apart(endings.suspects)
+            logger.warning("worker %d ran %d bodies: those run apart now", worker.pid, len(endings.suspects))
+            self._dispatcher.suspects.divide(endings.suspects)
 
     def _take(self, worker: WorkerProcess, frame: Frame) -> None:
         body = frame.body
@@ -404,6 +403,7 @@ class ProcessExecutor(Executor):
         ):
             return
         self._dispatcher.ran(completion.ran_us)
+        self._dispatcher.suspects.clear(completion.invocation_id)
         self._events.append(Finished(completion))
 
     def _came_back(self, worker: WorkerProcess, key: Key, detail: str) -> None:

@@ -33,7 +33,6 @@ from pynenc.model.records import (
 )
 from pynenc.ports.executor import (
     Began,
-    Displaced,
     Executor,
     ExecutorEvent,
     Finished,
@@ -244,14 +243,11 @@ class RunKeeper:
             else:
                 self._settler.add(suspend)
 
-    def _happened(self, run: Run, event: Began | WatchWanted | Returned | Lost | Displaced) -> None:
+    def _happened(self, run: Run, event: Began | WatchWanted | Returned | Lost) -> None:
         if isinstance(event, Began):
             self.table.began(run, event.at_s, event.worker)
         elif isinstance(event, WatchWanted):
             self._watches(run, event.waits)
-        elif isinstance(event, Displaced):
-            self.watch.drop((run.invocation_id, run.epoch))
-            self.table.begins_again(run, self._clock())
         else:
             self._came_back(run, event)
 
@@ -275,8 +271,9 @@ class RunKeeper:
         return self.watch.awaited_by((run.invocation_id, run.epoch))
 
     def _came_back(self, run: Run, event: Returned | Lost) -> None:
-        """Hand back what never started, or what lost its stack while it waited."""
+        """Hand back what never started, what was innocent of the end of its worker, or lost its stack in it."""
         self.table.remove(run.invocation_id, run.epoch)
+        self.watch.drop((run.invocation_id, run.epoch))
         release = Release(invocation_id=run.invocation_id, epoch=run.epoch, detail=event.detail)
         if isinstance(event, Returned):
             self._claimer.pause_prefetch()

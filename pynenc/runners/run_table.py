@@ -132,16 +132,6 @@ class RunTable:
             run.worker = worker
             self._running(run, at_s)
 
-    def begins_again(self, run: Run, now_s: float) -> None:
-        """Note that its body is to begin anew, with all its time."""
-        if run.phase is Phase.RUNNING:
-            self._unreported.pop(run.invocation_id, None)
-            self._unbegun += 1
-            run.phase = Phase.CLAIMED
-            self.stop_clock(run, now_s)
-            run.used_s = 0.0
-            self._count(run)
-
     def suspended(self, run: Run, suspend: Suspend, now_s: float) -> None:
         """Note that its body waits: its clock stands still."""
         if run.phase is Phase.CLAIMED:

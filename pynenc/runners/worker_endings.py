@@ -3,10 +3,10 @@
 Which bodies ran is written in memory that outlives the worker (`NowRunning`), so nobody is blamed for what another one
 did. In this order:
 * a body that was being stopped ends as what it was being stopped for. If the runner ended the worker for its sake,
-  nobody else is to blame: bodies that ran beside it begin again here, uncounted.
+  nobody else is to blame: bodies that ran beside it go back uncounted.
 * the only body that ran ended its worker: `Crash`.
-* of several bodies any may be the one. They are *suspects*: none is counted, all begin again, apart from others and in
-  ever smaller groups, until one is alone with the end of its worker.
+* of several bodies any may be the one. They are *suspects*: all go back uncounted, and run apart from others when they
+  are claimed again, in ever smaller groups, until one is alone with the end of its worker (`Dispatcher`).
 * bodies that waited as a whole stood still: their stacks are `Lost`. Coroutines that await something may run branches
   meanwhile and count as running.
 * claims that had not begun are run by another worker.
@@ -19,9 +19,10 @@ from collections.abc import Set
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pynenc.model.ids import InvocationId
 from pynenc.model.records import Cancelled, Completion, Crash
 from pynenc.ports.attempts import AttemptExecution
-from pynenc.ports.executor import Displaced, ExecutorEvent, Finished, Lost, Returned
+from pynenc.ports.executor import ExecutorEvent, Finished, Lost, Returned
 from pynenc.ports.stopping import Seen, StopReason
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
 
@@ -34,8 +35,10 @@ class Endings(Struct, frozen=True):
     events: list[ExecutorEvent]
     again: list[SentRun]
     """To be run by another worker of this runner, in this order."""
-    suspects: list[SentRun]
-    """To be run apart: one of these ended the worker."""
+    suspects: list[InvocationId]
+    """One of these ended the worker."""
+    culprit: InvocationId | None
+    """This one did."""
 
 
 def endings_of(worker: WorkerProcess, seen: Seen, recalled: Set[Key], execution: AttemptExecution) -> Endings:
@@ -47,24 +50,23 @@ def endings_of(worker: WorkerProcess, seen: Seen, recalled: Set[Key], execution:
         recalled: claims that were to go back to the store if they had not begun.
         execution: says what follows an attempt that ran out of time.
     """
-    to_blame = _to_blame(worker)
-    found = Endings([], [], [])
+    to_blame, noted = _to_blame(worker), worker.noted()
+    events: list[ExecutorEvent] = []
+    again: list[SentRun] = []
+    ended = f"its worker is gone ({seen.how})"
     for run in worker.runs.values():
-        blamed = run.key in to_blame
         if run.key in recalled:
-            found.events.append(Returned(*run.key, "not started when its worker died"))
-        elif run.terminated or (blamed and (run.stopping is not None or len(to_blame) == 1)):
-            found.events.append(Finished(_end_of(run, worker, seen, execution)))
-        elif blamed:
-            found.suspects.append(run)
+            events.append(Returned(*run.key, "not started when its worker died"))
+        elif run.terminated or (run.key in to_blame and (run.stopping is not None or len(to_blame) == 1)):
+            events.append(Finished(_end_of(run, worker, seen, execution)))
         elif run.parked and not run.watching:
-            found.events.append(Lost(*run.key, f"its worker is gone ({seen.how})"))
-        elif run.resumed and not run.watching and run.key not in worker.noted():
-            found.events.append(Returned(*run.key, f"its worker is gone ({seen.how})"))
+            events.append(Lost(*run.key, ended))
+        elif run.resumed or run.key in to_blame or run.key in noted:
+            events.append(Returned(*run.key, ended))
         else:
-            found.again.append(run)
-    found.events.extend(Displaced(*run.key) for run in (*found.again, *found.suspects) if run.began)
-    return found
+            again.append(run)
+    blamed = [invocation_id for invocation_id, _ in to_blame]
+    return Endings(events, again, blamed if len(blamed) > 1 else [], blamed[0] if len(blamed) == 1 else None)
 
 
 def _to_blame(worker: WorkerProcess) -> Set[Key]:

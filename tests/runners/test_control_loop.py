@@ -10,7 +10,7 @@ from pynenc.errors import SessionGone, StoreFull, StoreUnavailable
 from pynenc.io import run
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import Claim, Success, Suspend
-from pynenc.ports.executor import Displaced, Finished, Lost, StopReason, WaitWanted, WatchWanted
+from pynenc.ports.executor import Finished, Lost, StopReason, WaitWanted, WatchWanted
 from tests.runners.stage import Stage
 
 
@@ -246,25 +246,6 @@ def test_a_body_that_exceeds_its_timeout_is_stopped_and_waiting_does_not_count()
 
     assert while_waiting == early == []
     assert stage.executor.stops == [(parent, StopReason.TIMEOUT)]
-
-
-def test_a_body_that_begins_again_has_all_its_time() -> None:
-    stage = Stage()
-    (running,) = stage.submit(timeout_s=10.0)
-    stage.settle()
-    claim = stage.executor.claim_of(running)
-    stage.executor.begin(claim)
-    stage.pass_time(8.0)
-
-    stage.executor.events.append(Displaced(running, claim.epoch))
-    stage.pass_time(30.0)
-    stage.executor.begin(claim)
-    stage.pass_time(9.9)
-    early = list(stage.executor.stops)
-    stage.pass_time(0.2)
-
-    assert early == []
-    assert stage.executor.stops == [(running, StopReason.TIMEOUT)]
 
 
 def test_a_cancelled_run_is_stopped_once() -> None:
