@@ -1,0 +1,27 @@
+"""Tasks that end their worker, for measurements."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from pynenc import Pynenc
+
+app = Pynenc(app_id="bench-crash")
+
+
+@app.task
+def echo(value: int) -> int:
+    return value
+
+
+@app.task
+def die_once(marker: str) -> float:
+    """End the worker process and note when; the second time return when the body began, by the system's clock."""
+    began = time.time()
+    file = Path(marker)
+    if file.exists():
+        return began
+    file.write_text(repr(time.time()))
+    os._exit(1)

@@ -1,0 +1,65 @@
+"""`python -m benchmarks.runner_figures`: what runners cost, and how soon they go on after a worker died."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from benchmarks.crash_app import app, die_once, echo
+from pynenc.runners.vitals import read_vitals
+from tests.faults.processes import RunnerProcess
+
+_CRASHES = 20
+_MIB = 2**20
+
+
+def main() -> None:
+    """Measure on one store and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.runner_figures", description=__doc__)
+    parser.add_argument("--url", help="the store; by default a fresh SQLite file")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pynenc-bench-") as folder:
+        app.conf.url = given.url or f"sqlite:///{folder}/bench.db"
+        app.purge()
+        runner = RunnerProcess(
+            "benchmarks.crash_app",
+            *("--runner", "process", "--processes", "2"),
+            environment={"PYNENC_URL": app.conf.url, "PYNENC__LOGGING_LEVEL": "error"},
+            log=Path(folder, "runner.log"),
+        )
+        try:
+            list(echo.parallelize([(n,) for n in range(1_000)]).results)
+            loop, *workers = (_resident_mib(pid) for pid in [runner.pid, *runner.workers])
+            print(
+                f"- resident: control loop {loop:.0f} MiB, workers {', '.join(f'{each:.0f}' for each in workers)} MiB"
+            )
+            pauses_ms = sorted(1e3 * _crash_to_second_run_s(Path(folder, f"crash-{n}")) for n in range(_CRASHES))
+            print(
+                f"- worker dies in a body, another one is idle: body runs again after p50 "
+                f"{statistics.median(pauses_ms):.1f} ms, most {pauses_ms[-1]:.1f} ms"
+            )
+        finally:
+            runner.stop()
+            app.purge()
+            app.close()
+
+
+def _resident_mib(pid: int) -> float:
+    vitals = read_vitals(pid)
+    assert vitals is not None, f"process {pid} is gone"
+    return vitals.memory_bytes / _MIB
+
+
+def _crash_to_second_run_s(marker: Path) -> float:
+    """Return how long after its first body had ended its process a second one began."""
+    began = die_once(str(marker)).get(timeout=60)
+    died: float = float(marker.read_text())
+    # The worker is replaced meanwhile; both are there before the next one dies.
+    list(echo.parallelize([(n,) for n in range(200)]).results)
+    return began - died
+
+
+if __name__ == "__main__":
+    main()
