@@ -7,7 +7,7 @@ PY = .venv/bin/python
 SETUP = PYTHON="$(PYTHON)" scripts/setup
 
 .POSIX:
-.PHONY: help demo test test-faults lint types format docs bench changelog setup clean
+.PHONY: help demo test test-faults soak lint types format docs bench changelog setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,10 @@ test-faults: ## kill, stop and cut off workers, runners, networks and servers 30
 	@$(SETUP) dev
 	@scripts/services start
 	PYNENC_TEST_FAULTS=$${FAULTS:-300} PYNENC_TEST_KILLS=$${FAULTS:-300} $(PY) -m pytest tests/faults -s $(PYTEST)
+
+soak: ## mix all kinds of work with kills, stops, memory hogs and deploys for 15 minutes (SOAK="--store redis --minutes 5")
+	@$(SETUP) dev
+	$(PY) -m tests.soak $(SOAK)
 
 lint: ## check style and formatting
 	@$(SETUP) dev
