@@ -221,6 +221,7 @@ CREATE TABLE {schema}.session (
     autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX session_live ON {schema}.session (expires_at) WHERE ended_at IS NULL;
+CREATE INDEX session_ended ON {schema}.session (ended_at, number) WHERE ended_at IS NOT NULL;
 
 -- Sessions that sleep until they are rung. Unlogged: it changes with every nap, and a crash of the server, which empties
 -- it, also breaks the connections that sleepers listen on; so each of them looks for work and registers anew.

@@ -15,5 +15,6 @@ for _, queue in ipairs(request[3]) do call('SADD', P .. 'paused', queue) end
 for _, queue in ipairs(request[4]) do call('SADD', P .. 'queues', queue) end
 for _, row in ipairs(request[5]) do
   call('HSET', P .. 's' .. row[1], 'info', row[2], 'opened', row[3], 'expires', row[4], 'ended', row[5])
+  call('ZADD', P .. 'ended', row[5], row[1])
 end
 return 1

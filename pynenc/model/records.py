@@ -420,9 +420,20 @@ class WatchReply(Struct, frozen=True, kw_only=True):
     unknown: tuple[InvocationId, ...]
 
 
-CLIENT_DATA_MARGIN_US = 86_400_000_000
-"""Client data goes once it was last written so long before the oldest known invocation was submitted: data comes
-before the call that names it, and a long `parallelize` writes what its calls share once."""
+UNNAMED_MARGIN_US = 86_400_000_000
+"""Client data and ended sessions go once they were last written, or ended, so long before the hour in which the oldest
+known invocation was submitted: data comes before the call that names it, and a long `parallelize` writes what its
+calls share once."""
+HOUR_US = 3_600_000_000
+
+
+def unnamed_before_us(oldest_us: int | None, now_us: int) -> int:
+    """Return the instant before which everything can go that no known invocation names.
+
+    Args:
+        oldest_us: when the oldest known invocation was submitted; None: there is none.
+    """
+    return (now_us if oldest_us is None else oldest_us // HOUR_US * HOUR_US) - UNNAMED_MARGIN_US
 
 
 class TickReply(Struct, frozen=True, kw_only=True):

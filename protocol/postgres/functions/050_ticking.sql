@@ -26,6 +26,8 @@ $$;
 CREATE FUNCTION {api}.tick_retention(p_now bigint, p_budget integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_went bigint;
+    v_oldest bigint;
+    v_limit bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM {schema}.outcome WHERE expires_at <= p_now) THEN
         RETURN 0;
@@ -35,10 +37,14 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ));
     IF v_went > 0 THEN
+        v_oldest := (SELECT min(created_at) FROM {schema}.call);
+        v_limit := coalesce(v_oldest / 3600000000 * 3600000000, p_now) - 86400000000;
         DELETE FROM {schema}.data WHERE key = ANY (ARRAY(
-            SELECT key FROM {schema}.data
-            WHERE written_at < coalesce((SELECT min(created_at) FROM {schema}.call), p_now) - 86400000000
-            ORDER BY written_at, key LIMIT p_budget
+            SELECT key FROM {schema}.data WHERE written_at < v_limit ORDER BY written_at, key LIMIT p_budget
+        ));
+        DELETE FROM {schema}.session WHERE number = ANY (ARRAY(
+            SELECT number FROM {schema}.session WHERE ended_at < v_limit ORDER BY ended_at, number LIMIT p_budget
+            FOR UPDATE SKIP LOCKED
         ));
     END IF;
     RETURN v_went;

@@ -34,10 +34,15 @@ function engine.oldest_call()
   return oldest or now
 end
 
--- Drop data that no known invocation can name: it was last written well before the oldest of them was submitted.
-function engine.drop_client_data(budget)
-  local limit = engine.oldest_call() - CLIENT_DATA_MARGIN
-  local old = call('ZRANGEBYSCORE', P .. 'data', '-inf', '(' .. string.format('%.0f', limit), 'LIMIT', 0, budget)
+-- Drop what no known invocation can name: client data that was last written, and sessions that ended, well before the
+-- oldest of them was submitted.
+function engine.drop_unnamed(budget)
+  local limit = '(' .. string.format('%.0f', engine.oldest_call() - UNNAMED_MARGIN)
+  for _, session in ipairs(call('ZRANGEBYSCORE', P .. 'ended', '-inf', limit, 'LIMIT', 0, budget)) do
+    call('UNLINK', P .. 's' .. session)
+    call('ZREM', P .. 'ended', session)
+  end
+  local old = call('ZRANGEBYSCORE', P .. 'data', '-inf', limit, 'LIMIT', 0, budget)
   for _, key in ipairs(old) do
     call('UNLINK', P .. 'b' .. key)
     call('ZREM', P .. 'data', key)

@@ -36,6 +36,7 @@ function engine.end_session(session, is_lost)
   for _, id in ipairs(call('SMEMBERS', P .. 'y' .. session)) do call('SREM', P .. 'v' .. id, session) end
   local expires = call('ZSCORE', P .. 'l', session) or now
   call('HSET', P .. 's' .. session, 'ended', now, 'expires', expires)
+  call('ZADD', P .. 'ended', now, session)
   call('ZREM', P .. 'l', session)
   call('HDEL', P .. 'idle', session)
   call('DEL', P .. 'x' .. session, P .. 'y' .. session, P .. 'w' .. session, P .. 'r' .. session)

@@ -64,7 +64,7 @@ function engine.tick_retention(budget)
     local o = engine.outcome(id)
     if o then engine.forget(id, o) else call('ZREM', P .. 'e', id) end
   end
-  if #over > 0 and call('EXISTS', P .. 'data') == 1 then engine.drop_client_data(budget) end
+  if #over > 0 and call('EXISTS', P .. 'data', P .. 'ended') > 0 then engine.drop_unnamed(budget) end
   return #over
 end
 

@@ -7,7 +7,7 @@ from pynenc.backends.memory.ending import resume
 from pynenc.backends.memory.sessions import recover
 from pynenc.backends.memory.state import MemoryState, Record
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import CLIENT_DATA_MARGIN_US, TickReply
+from pynenc.model.records import TickReply, unnamed_before_us
 from pynenc.model.status import Reason, State
 
 
@@ -75,19 +75,26 @@ def _retention(state: MemoryState, budget: int, now_us: int) -> int:
             break
         forget(state, entry[1])
         handled += 1
-    if handled and state.blobs:
-        _drop_client_data(state, budget, now_us)
+    if handled:
+        _drop_unnamed(state, budget, now_us)
     return handled
 
 
-def _drop_client_data(state: MemoryState, budget: int, now_us: int) -> None:
-    """Drop data that no known invocation can name: it was last written well before the oldest of them was submitted."""
-    oldest = min((call.created_at_us for call in state.calls.values()), default=now_us)
-    old = sorted(
-        (written_us, key) for key, (_, written_us) in state.blobs.items() if written_us < oldest - CLIENT_DATA_MARGIN_US
-    )
+def _drop_unnamed(state: MemoryState, budget: int, now_us: int) -> None:
+    """Drop what no known invocation can name: client data that was last written, and sessions that ended, well before
+    the oldest of them was submitted."""
+    oldest_us = min((call.created_at_us for call in state.calls.values()), default=None)
+    limit_us = unnamed_before_us(oldest_us, now_us)
+    old = sorted((written_us, key) for key, (_, written_us) in state.blobs.items() if written_us < limit_us)
     for _, key in old[:budget]:
         del state.blobs[key]
+    over = sorted(
+        (each.ended_at_us, each.number)
+        for each in state.sessions.values()
+        if each.ended_at_us is not None and each.ended_at_us < limit_us
+    )
+    for _, number in over[:budget]:
+        del state.sessions[number]
 
 
 def forget(state: MemoryState, invocation_id: InvocationId) -> None:

@@ -11,7 +11,7 @@ from pynenc.backends.sqlite.rows import BLOCKED, READY, SUSPENDED, Live
 from pynenc.backends.sqlite.sessions import recover
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import CLIENT_DATA_MARGIN_US, TickReply
+from pynenc.model.records import TickReply, unnamed_before_us
 from pynenc.model.status import Reason
 
 _FIRST_TIMER = "SELECT min(due) FROM live WHERE due IS NOT NULL"
@@ -109,16 +109,22 @@ def _retention(unit: Unit, budget: int) -> int:
     ]
     if ids:
         drop(unit, ids)
-        _drop_client_data(unit, budget)
+        _drop_unnamed(unit, budget)
     return len(ids)
 
 
-def _drop_client_data(unit: Unit, budget: int) -> None:
-    """Drop data that no known invocation can name: it was last written well before the oldest of them was submitted."""
+def _drop_unnamed(unit: Unit, budget: int) -> None:
+    """Drop what no known invocation can name: client data that was last written, and sessions that ended, well before
+    the oldest of them was submitted."""
     oldest = unit.connection.execute("SELECT min(created_at) FROM call").fetchone()[0]
+    limit = unnamed_before_us(oldest, unit.now)
     unit.connection.execute(
         "DELETE FROM blob WHERE rowid IN (SELECT rowid FROM blob WHERE written_at < ? ORDER BY written_at LIMIT ?)",
-        ((unit.now if oldest is None else oldest) - CLIENT_DATA_MARGIN_US, budget),
+        (limit, budget),
+    )
+    unit.connection.execute(
+        "DELETE FROM session WHERE id IN (SELECT id FROM session WHERE ended_at < ? ORDER BY ended_at, id LIMIT ?)",
+        (limit, budget),
     )
 
 

@@ -143,3 +143,31 @@ class SessionsContract(StoreContract):
 
         assert (first.handled, first.more) == (2, True)
         assert (second.handled, second.more) == (3, False)
+
+    def test_an_ended_session_is_forgotten_with_the_last_history_that_may_name_it(self, store: Store) -> None:
+        ended = store.runner()
+        kept = store.submit()
+        store.perform(store.orchestrator.close_session(ended))
+
+        self._two_days_and_one_retention_later(store)
+        while_history_may_name_it = self._known(store)
+        store.perform(store.orchestrator.cancel([kept]))
+        store.perform(store.state.purge([kept]))
+        self._two_days_and_one_retention_later(store)
+
+        assert while_history_may_name_it == [ended]
+        assert self._known(store) == []
+        with pytest.raises(SessionGone):
+            store.exchange(ended)
+        assert store.runner() > ended
+
+    def _known(self, store: Store) -> list[SessionId]:
+        return [row.session for row in store.perform(store.orchestrator.list_sessions(live_only=False))]
+
+    def _two_days_and_one_retention_later(self, store: Store) -> None:
+        store.clock.advance(2 * 86_400)
+        brief = store.submit(retention_us=SECOND_US)
+        store.perform(store.orchestrator.cancel([brief]))
+        store.clock.advance(1)
+        store.tick()
+        assert store.status(brief) is None

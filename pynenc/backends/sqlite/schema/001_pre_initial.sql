@@ -148,6 +148,7 @@ CREATE TABLE session (
 );
 
 CREATE INDEX session_expiry ON session (expires_at, id) WHERE ended_at IS NULL;
+CREATE INDEX session_ended ON session (ended_at, id) WHERE ended_at IS NOT NULL;
 CREATE INDEX session_idle ON session (id) WHERE idle_for IS NOT NULL;
 
 -- Messages for sessions. A finished one (kind 1) is read from outcome, unless that had to go before: then `body`.
