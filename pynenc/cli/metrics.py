@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,30 +12,42 @@ import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.cli.queues import queue_rows
+from pynenc.runners.health_server import Page
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
+    from pynenc.integrations.prometheus import Prometheus
 
 
 @contextmanager
 def serving_metrics(app: Pynenc, port: int | None, host: str | None) -> Iterator[int | None]:
     """Serve `/metrics` while a runner runs, if a port is given or configured; yields the port.
 
-    The app counts from then on if it did not before.
+    The app counts from then on if it did not before. One that counts shows its metrics beside the runner's health, too.
     """
     port = app.conf.metrics_port if port is None else port
-    if port is None:
-        yield None
-        return
-    from pynenc.integrations.prometheus import Prometheus
+    counting = _counting(app)
+    if port is not None and counting is None:
+        from pynenc.integrations.prometheus import Prometheus
 
-    counting = next((each for each in app.hooks.all if isinstance(each, Prometheus)), None)
-    if counting is None:
         counting = Prometheus()
         app.add_middleware(counting)
+    if counting is not None:
+        page = counting.page
+        app.runner.pages["/metrics"] = lambda: Page(*page())
+    if port is None or counting is None:
+        yield None
+        return
     with counting.serve(port, host or app.conf.metrics_host) as chosen:
         click.echo(f"metrics at http://{host or app.conf.metrics_host}:{chosen}/metrics")
         yield chosen
+
+
+def _counting(app: Pynenc) -> Prometheus | None:
+    """Return the metrics of an app; the library is not imported to find that there are none."""
+    module = sys.modules.get("pynenc.integrations.prometheus")
+    found = (each for each in app.hooks.all if module is not None and isinstance(each, module.Prometheus))
+    return next(found, None)
 
 
 @click.command()

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from pynenc import Cancel, Pynenc, Retry
+from pynenc.cli.metrics import serving_metrics
 from pynenc.errors import ConfigurationError, StoreUnavailable
 from pynenc.integrations.prometheus import READY, Prometheus
 from pynenc.middleware import Middleware, SubmitEvent
@@ -193,6 +194,16 @@ def test_a_port_that_is_taken_is_refused_by_name(prometheus: Prometheus) -> None
         prometheus.serve(port),
     ):
         pass
+
+
+def test_the_metrics_of_an_app_that_counts_are_a_page_beside_the_health_of_its_runner(
+    pynenc_app: Pynenc, prometheus: Prometheus
+) -> None:
+    with serving_metrics(pynenc_app, None, None) as port:
+        page = pynenc_app.runner.pages["/metrics"]()
+
+    assert port is None
+    assert (page.body, page.content_type, page.status) == (*prometheus.page(), 200)
 
 
 # --- of a runner with worker processes ---
