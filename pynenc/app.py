@@ -253,10 +253,7 @@ class Pynenc:
     # --- middleware ---
 
     def add_middleware(self, *middleware: str | type[Middleware] | Middleware) -> None:
-        """Call these hooks from now on, inside those that were there before. A runner must not have started yet.
-
-        Args:
-            middleware: instances, classes that need no arguments, or names as in the setting `middleware`.
+        """Call these hooks from now on, inside those that were there; a runner must not have started yet.
 
         Raises:
             ConfigurationError: nothing has such a name, or it is no middleware.
@@ -268,13 +265,9 @@ class Pynenc:
     @cached_property
     def hooks(self) -> Hooks:
         """The middleware, by the hooks it has."""
-        from pynenc.middleware.naming import register
-        from pynenc.middleware.registry import Hooks
+        from pynenc.middleware.naming import hooks_of
 
-        hooks = Hooks()
-        register(self, hooks, self.conf.middleware)
-        register(self, hooks, self._middleware_choice)
-        return hooks
+        return hooks_of(self, self.conf.middleware, self._middleware_choice)
 
     # --- running ---
 

@@ -12,7 +12,6 @@ import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.cli.queues import queue_rows
-from pynenc.runners.health_server import Page
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
@@ -33,6 +32,8 @@ def serving_metrics(app: Pynenc, port: int | None, host: str | None) -> Iterator
         counting = Prometheus()
         app.add_middleware(counting)
     if counting is not None:
+        from pynenc.runners.health_server import Page
+
         page = counting.page
         app.runner.pages["/metrics"] = lambda: Page(*page())
     if port is None or counting is None:

@@ -25,7 +25,20 @@ SHIPPED = {
 }
 
 
-def register(app: Pynenc, hooks: Hooks, choices: Iterable[str | type[Middleware] | Middleware]) -> None:
+Choices = Iterable[str | type[Middleware] | Middleware]
+
+
+def hooks_of(app: Pynenc, *choices: Choices) -> Hooks:
+    """Return the hooks of an app with what all `choices` are, make or name, in this order."""
+    from pynenc.middleware.registry import Hooks
+
+    hooks = Hooks()
+    for each in choices:
+        register(app, hooks, each)
+    return hooks
+
+
+def register(app: Pynenc, hooks: Hooks, choices: Choices) -> None:
     """Add to the hooks of an app what `choices` are, make or name.
 
     Raises:
