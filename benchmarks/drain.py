@@ -17,6 +17,7 @@ RUNNERS = {
     "thread": ("--runner", "thread"),
     "process": ("--runner", "process", "--processes", "2"),
     "async": ("--runner", "async"),
+    "hybrid": ("--runner", "hybrid", "--processes", "2"),
 }
 _LOGGED = re.compile(r"^(\S+ \S+) .* (SIGTERM: drains|.* is done)", re.MULTILINE)
 

@@ -21,6 +21,7 @@ from tests.stores import fresh_url
 
 WITHIN_S = 60.0
 """How long anything that has to happen may take before a test gives up on it."""
+_PAGE = 500
 
 
 def wait_until(happened: Callable[[], object], what: str) -> None:
@@ -74,9 +75,13 @@ class Deployment:
 
     def snapshots(self) -> list[Snapshot]:
         """Return all that the store knows of every invocation."""
-        found = run(self.app.backend.state_backend.listing(ListFilter(limit=1_000)))
-        assert len(found) < 1_000
-        return found
+        found: list[Snapshot] = []
+        while True:
+            before = found[-1].call.invocation_id if found else None
+            page = run(self.app.backend.state_backend.listing(ListFilter(before=before, limit=_PAGE)))
+            found += page
+            if len(page) < _PAGE:
+                return found
 
     def controls(self) -> list[Control]:
         """Return what is known of those that have not ended."""
