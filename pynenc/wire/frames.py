@@ -42,6 +42,7 @@ class Welcome(Struct, frozen=True, array_like=True):
     app: bytes
     """An encoded app reference."""
     config: dict[str, Any] = {}
+    """`mode`: "threads" or "asyncio"; `slots`: bodies that the worker runs at a time. Missing: threads, 1."""
 
 
 class Credit(Struct, frozen=True, array_like=True):
