@@ -16,6 +16,7 @@ from psycopg.waiting import Ready, Wait
 
 from pynenc.backends.postgresql.arrays import register
 from pynenc.backends.postgresql.location import DURABILITIES, Location
+from pynenc.backends.slots import Slots
 
 T = TypeVar("T")
 
@@ -56,7 +57,11 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 class Pools:
-    """Idle connections of one process: one heap for threads, one for each event loop."""
+    """Connections of one process: one heap of idle ones for threads, one for each event loop.
+
+    No more are in use at once than a heap may hold, for all threads and for each event loop: thousands that wait for
+    results take turns at asking.
+    """
 
     def __init__(self, location: Location) -> None:
         self._location = location
@@ -65,24 +70,52 @@ class Pools:
         self._idle: list[BoundedConnection] = []
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[psycopg.AsyncConnection[Any]]]
         self._by_loop = weakref.WeakKeyDictionary()
+        self._slots = Slots(location.pool_size, location.public_url)
+        self._slots_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
+        self._slots_by_loop = weakref.WeakKeyDictionary()
 
     def take(self) -> BoundedConnection:
-        """Return a connection of this process, new if none is idle."""
+        """Return a connection of this process, new if none is idle, once one may be used; it has to be given back.
+
+        Raises:
+            StoreUnavailable: all were in use for the whole call timeout.
+        """
         self._leave_parents()
+        self._slots.take(self._location.call_timeout_s)
+        try:
+            return self._idle_one() or self.connect()
+        except BaseException:
+            self._slots.give()
+            raise
+
+    def _idle_one(self) -> BoundedConnection | None:
         with self._lock:
             while self._idle:
                 connection = self._idle.pop()
                 if not connection.closed:
                     return connection
-        return self.connect()
+        return None
 
     def give(self, connection: BoundedConnection) -> None:
         """Keep a connection for the next one who needs it, if it is good."""
+        self._keep(connection)
+        self._slots.give()
+
+    def _keep(self, connection: BoundedConnection) -> None:
         with self._lock:
             if not connection.closed and len(self._idle) < self._location.pool_size:
                 self._idle.append(connection)
                 return
         connection.close()
+
+    def loop_slots(self) -> asyncio.Semaphore:
+        """Return what bounds the connections of the running event loop."""
+        self._leave_parents()
+        loop = asyncio.get_running_loop()
+        slots = self._slots_by_loop.get(loop)
+        if slots is None:
+            slots = self._slots_by_loop[loop] = asyncio.Semaphore(self._location.pool_size)
+        return slots
 
     def connect(self) -> BoundedConnection:
         """Open a connection."""
@@ -115,6 +148,18 @@ class Pools:
         else:
             await connection.close()
 
+    def drop_idle(self) -> None:
+        """Close the idle connections of threads: one that broke or fell silent is seldom the only one."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    async def adrop_idle(self) -> None:
+        """Close the idle connections of the running event loop."""
+        for connection in self._by_loop.pop(asyncio.get_running_loop(), []):
+            await connection.close()
+
     def close(self) -> None:
         """Close what is idle; connections of event loops go with their descriptors."""
         with self._lock:
@@ -135,6 +180,8 @@ class Pools:
                 # Kept from being closed: closing would tell the server to end the parent's sessions.
                 _inherited.append((self._idle, self._by_loop))
                 self._pid, self._idle, self._by_loop = os.getpid(), [], weakref.WeakKeyDictionary()
+                self._slots = Slots(self._location.pool_size, self._location.public_url)
+                self._slots_by_loop = weakref.WeakKeyDictionary()
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -144,6 +191,8 @@ class Pools:
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            # What the other side does not even acknowledge ends the connection early enough for another attempt.
+            "tcp_user_timeout": max(1, int(self._location.call_timeout_s * 1000 / 3)),
         }
 
     def _settings(self) -> str:

@@ -102,8 +102,11 @@ class Call:
         patience = Patience(self._database.location, self._repeatable)
         while True:
             try:
-                async with asyncio.timeout(self._database.location.call_timeout_s):
-                    return await self._aperform(patience)
+                # The budget begins once it is this call's turn, however many coroutines come before it.
+                async with self._database.pools.loop_slots():
+                    patience.begin()
+                    async with asyncio.timeout(self._database.location.call_timeout_s):
+                        return await self._aperform(patience)
             except TimeoutError:
                 await asyncio.sleep(patience.pause_after(psycopg.OperationalError("no answer in time")))
             except psycopg.Error as error:
@@ -119,6 +122,8 @@ class Call:
             patience.sent = True
             return connection.execute(self._statement, self._arguments, binary=True).fetchall()
         except psycopg.Error as error:
+            if error.sqlstate is None or connection.closed:
+                self._database.pools.drop_idle()
             if error.sqlstate is None or connection.closed or not self._database.is_ready:
                 connection.close()
             raise
@@ -138,8 +143,15 @@ class Call:
             patience.sent = True
             return await (await connection.execute(self._statement, self._arguments, binary=True)).fetchall()
         except psycopg.Error as error:
+            if error.sqlstate is None or connection.closed:
+                await self._database.pools.adrop_idle()
             if error.sqlstate is None or connection.closed or not self._database.is_ready:
                 await connection.close()
+            raise
+        except asyncio.CancelledError:
+            # Cancelled by its caller, or by the budget: the connection may have fallen silent, and others with it.
+            await connection.close()
+            await self._database.pools.adrop_idle()
             raise
         except BaseException:
             await connection.close()
@@ -182,8 +194,15 @@ class Patience:
         self._repeatable = repeatable
         self._until = time.monotonic() + location.call_timeout_s
         self._pause_s = _FIRST_PAUSE_S
+        self._began = False
         self.sent = False
         """Whether the server may have got the statement of this attempt."""
+
+    def begin(self) -> None:
+        """Let the budget begin with the first attempt."""
+        if not self._began:
+            self._began = True
+            self._until = time.monotonic() + self._location.call_timeout_s
 
     def pause_after(self, error: psycopg.Error) -> float:
         """Return how long to wait before the next attempt.

@@ -2,19 +2,22 @@
 
 A request is in one of three places when its connection breaks: not sent (nothing happened), sent without a reply
 (it may have happened), refused by the server for now (nothing happened). The first and the last are tried again until
-the budget of the call is used up; the middle one only if repeating it changes nothing.
+the budget of the call is used up; the middle one only if repeating it changes nothing. A connection may also fall
+silent for good without breaking: what can be repeated waits for a reply for a third of the budget only, and a
+connection on which none came takes the idle ones with it, which are likely to be silent as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import threading
 import time
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import exceptions
 
@@ -22,6 +25,7 @@ from pynenc.backends.redis import clients
 from pynenc.backends.redis.faults import is_lost_connection, is_refused_for_now, translate
 from pynenc.backends.redis.location import Location
 from pynenc.backends.redis.scripts import Script
+from pynenc.backends.slots import Slots
 from pynenc.errors import StoreUnavailable
 from pynenc.io import Op
 
@@ -30,16 +34,34 @@ _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 1.0
 
 
+class OfThreads(NamedTuple):
+    """What the threads of a process share."""
+
+    client: Any
+    slots: Slots
+
+
+class OfLoop(NamedTuple):
+    """What the coroutines of an event loop share."""
+
+    client: Any
+    slots: asyncio.Semaphore
+
+
 class Connections:
-    """The connections of one process to one server, failover group or cluster. Opens nothing before the first use."""
+    """The connections of one process to one server, failover group or cluster. Opens nothing before the first use.
+
+    There are never more than the pool has places, for all threads and for each event loop: thousands that wait for
+    results take turns at asking.
+    """
 
     def __init__(self, location: Location) -> None:
         self.location = location
         self.prefix = location.prefix
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._blocking: Any = None
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._blocking: OfThreads | None = None
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OfLoop] = weakref.WeakKeyDictionary()
 
     def run(
         self, script: Script, arguments: Sequence[bytes | int | str], *, durable: bool = False, repeatable: bool = True
@@ -65,38 +87,42 @@ class Connections:
     def close(self) -> None:
         """Give the connections of threads back; those of event loops go with them. The next call opens anew."""
         with self._lock:
-            client, self._blocking = self._blocking, None
+            blocking, self._blocking = self._blocking, None
             self._by_loop.clear()
-        if client is not None:
-            client.disconnect() if self.location.kind != "cluster" else client.close()
+        if blocking is not None:
+            blocking.client.disconnect() if self.location.kind != "cluster" else blocking.client.close()
 
     # --- clients ---
 
-    def blocking(self) -> Any:
+    def blocking(self) -> OfThreads:
         """Return the pool of this process, or its client of the cluster."""
-        if self._blocking is None or self._pid != os.getpid():
+        blocking = self._blocking
+        if blocking is None or self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
                     # A child must not use, and not close, the sockets of its parent.
                     self._pid, self._blocking = os.getpid(), None
                     self._by_loop.clear()
-                if self._blocking is None:
+                blocking = self._blocking
+                if blocking is None:
                     is_cluster = self.location.kind == "cluster"
-                    self._blocking = (clients.cluster_of if is_cluster else clients.pool_of)(self.location)
-        return self._blocking
+                    client = (clients.cluster_of if is_cluster else clients.pool_of)(self.location)
+                    slots = Slots(self.location.pool_size, self.location.public_url)
+                    blocking = self._blocking = OfThreads(client, slots)
+        return blocking
 
-    def on_loop(self) -> Any:
+    def on_loop(self) -> OfLoop:
         """Return the pool of the running event loop, or its client of the cluster."""
         loop = asyncio.get_running_loop()
         if self._pid != os.getpid():
             self._pid, self._blocking = os.getpid(), None
             self._by_loop.clear()
-        client = self._by_loop.get(loop)
-        if client is None:
+        found = self._by_loop.get(loop)
+        if found is None:
             is_cluster = self.location.kind == "cluster"
             client = (clients.async_cluster_of if is_cluster else clients.async_pool_of)(self.location)
-            self._by_loop[loop] = client
-        return client
+            found = self._by_loop[loop] = OfLoop(client, asyncio.Semaphore(self.location.pool_size))
+        return found
 
 
 class Command:
@@ -143,8 +169,15 @@ class Command:
                 await asyncio.sleep(patience.pause_after(error))
 
     def _perform(self, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
-        client = self._connections.blocking()
+        client, slots = self._connections.blocking()
         patience.sent = False
+        slots.take(patience.left_s)
+        try:
+            return self._perform_on(client, parts, patience)
+        finally:
+            slots.give()
+
+    def _perform_on(self, client: Any, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
         if self._connections.location.kind == "cluster":
             patience.sent = True
             return client.execute_command(*parts), None
@@ -154,11 +187,16 @@ class Command:
             connection.send_command(*parts)
             if self._waits:
                 connection.send_command(*self._wait_command())
-            reply = connection.read_response(disable_decoding=True)
-            return reply, connection.read_response() if self._waits else None
+            patient = {} if self._gives_up_early else {"timeout": self._connections.location.call_timeout_s}
+            reply = connection.read_response(disable_decoding=True, **patient)
+            return reply, connection.read_response(**patient) if self._waits else None
         except exceptions.ResponseError:
             if self._waits:
                 connection.disconnect()
+            raise
+        except exceptions.TimeoutError:
+            connection.disconnect()
+            client.disconnect(inuse_connections=False)
             raise
         except BaseException:
             connection.disconnect()
@@ -167,8 +205,14 @@ class Command:
             client.release(connection)
 
     async def _aperform(self, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
-        client = self._connections.on_loop()
+        client, slots = self._connections.on_loop()
         patience.sent = False
+        async with slots:
+            # Its time begins now: coroutines that wait for a place take turns, however many there are.
+            patience.begin()
+            return await self._aperform_on(client, parts, patience)
+
+    async def _aperform_on(self, client: Any, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
         if self._connections.location.kind == "cluster":
             patience.sent = True
             return await client.execute_command(*parts), None
@@ -178,17 +222,29 @@ class Command:
             await connection.send_command(*parts)
             if self._waits:
                 await connection.send_command(*self._wait_command())
-            reply = await connection.read_response(disable_decoding=True)
-            return reply, await connection.read_response() if self._waits else None
+            if self._gives_up_early:
+                return await connection.read_response(disable_decoding=True), None
+            async with asyncio.timeout(self._connections.location.call_timeout_s):
+                reply = await connection.read_response(disable_decoding=True, timeout=math.inf)
+                return reply, await connection.read_response(timeout=math.inf) if self._waits else None
         except exceptions.ResponseError:
             if self._waits:
                 await connection.disconnect()
+            raise
+        except (exceptions.TimeoutError, TimeoutError):
+            await connection.disconnect(nowait=True)
+            await client.disconnect(inuse_connections=False)
             raise
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         finally:
             await client.release(connection)
+
+    @property
+    def _gives_up_early(self) -> bool:
+        """Whether another connection is tried while there is budget left: the client library's own timeout is short."""
+        return self._repeatable and not self._waits
 
     def _wait_command(self) -> tuple[str, int, int]:
         location = self._connections.location
@@ -213,8 +269,20 @@ class Patience:
         self._repeatable = repeatable
         self._until = time.monotonic() + location.call_timeout_s
         self._pause_s = _FIRST_PAUSE_S
+        self._began = False
         self.sent = False
         """Whether the server may have got the request of this attempt."""
+
+    @property
+    def left_s(self) -> float:
+        """How much of the budget is left."""
+        return self._until - time.monotonic()
+
+    def begin(self) -> None:
+        """Let the budget begin with the first attempt, after waiting for one's turn."""
+        if not self._began:
+            self._began = True
+            self._until = time.monotonic() + self._location.call_timeout_s
 
     def pause_after(self, error: Exception) -> float:
         """Return how long to wait before the next attempt.
