@@ -2,7 +2,8 @@
 
 States of the reader: absent -> running (first subscription) -> absent (nothing to wait for during `LINGER_S`).
 Crash points: a notice that was lost with a reply, a watch that a crashing store lost (the bell tells that its line
-was cut), or a session that expired, is made good by watching again everything that is still waited for; an outcome is
+was cut), or a session that expired, is made good by watching again everything that is still waited for; a request that
+was given up and is applied later takes notices along, so watches are also made again now and then. An outcome is
 delivered once because its subscription leaves the table with it. After a fork the child starts with an empty table.
 """
 
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 LINGER_S = 5.0
 WATCH_BATCH = 1_000
+WATCH_AGAIN_S = 30.0
 _FIRST_BACKOFF_S = 0.05
 _LONGEST_BACKOFF_S = 5.0
 
@@ -234,11 +236,12 @@ class Client:
     def _read(self) -> None:
         backoff_s = 0.0
         lost_replies = False
+        watched_at = time.monotonic()
         while not self._finished():
             try:
-                if lost_replies:
+                if lost_replies or time.monotonic() > watched_at + WATCH_AGAIN_S:
                     run(self._watch_everything())
-                    lost_replies = False
+                    lost_replies, watched_at = False, time.monotonic()
                 due_s = self._fetch()
                 backoff_s = 0.0
             except SessionGone:

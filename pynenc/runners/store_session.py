@@ -6,6 +6,8 @@ Crash points and what makes each good:
 * the reply is lost while the runner lives: completions stay with the settler and are sent again (ALREADY); before the
   next exchange the runs are compared with `list_owned`: lost claims go back uncounted, lost resumptions and
   cancellations are found, watched outcomes are asked for again.
+* a request that was given up is applied later still, by a server that was stopped or a network that held it back: the
+  runs are compared again with every heartbeat, until no request can be under way any more.
 * the session expired (a pause longer than the lease): everything it ran belongs to others; runs are abandoned
   without another word, a new session begins.
 """
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 _WATCH_BATCH = 1_000
 # A timer that the store calls overdue again and again must not turn into a busy loop.
 _SHORTEST_NAP_S = 0.005
+_DOUBT_S = 180.0
+"""So long after it was given up a request may still arrive: the kernel repeats what nobody acknowledged."""
 
 
 class StoreSession:
@@ -86,6 +90,8 @@ class StoreSession:
         """Set once the first session is open."""
         self._session: SessionId | None = None
         self._uncertain = False
+        self._doubt_until_s = 0.0
+        self._compared_s = 0.0
         self._again = False
         self._renewed_s = clock()
         self._due_s: float | None = None
@@ -220,7 +226,7 @@ class StoreSession:
         """Exchange; whatever goes wrong costs time, nothing else."""
         self._again = False
         try:
-            if self._uncertain:
+            if self._has_to_compare():
                 yield from self._reconcile()
             yield from self._exchange()
             yield from self._ask_about_outcomes()
@@ -235,8 +241,14 @@ class StoreSession:
         else:
             self._worked()
 
+    def _has_to_compare(self) -> bool:
+        """Whether runner and store may see different things."""
+        now_s = self._clock()
+        return self._uncertain or (now_s < self._doubt_until_s and now_s >= self._compared_s + self._config.lease_s / 3)
+
     def _failed(self, error: Exception) -> None:
         self._uncertain = True
+        self._doubt_until_s = self._clock() + _DOUBT_S
         self._retry_s = self._clock() + self._backoff.next_s()
         self._runs.table.report_again()
         self._complain(error)
@@ -308,6 +320,7 @@ class StoreSession:
         assert self._session is not None
         self._runs.agree((yield from self._orchestrator.list_owned(self._session)))
         self._uncertain = False
+        self._compared_s = self._clock()
 
     def _ask_about_outcomes(self) -> Op[None]:
         watch = self._runs.watch

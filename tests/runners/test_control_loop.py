@@ -9,7 +9,7 @@ from pynenc.core.moving import Move
 from pynenc.errors import SessionGone, StoreFull, StoreUnavailable
 from pynenc.io import run
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import Claim, Success, Suspend
+from pynenc.model.records import Claim, Exchange, Success, Suspend
 from pynenc.ports.executor import Finished, Lost, StopReason, WaitWanted, WatchWanted
 from tests.runners.stage import Stage
 
@@ -299,6 +299,22 @@ def test_claims_whose_reply_was_lost_go_back_uncounted() -> None:
 
     stage.store.after.append(StoreUnavailable("the reply is lost"))
     stage.pass_time(1.0)
+
+    assert {claim.invocation_id for claim in stage.executor.claims} == set(lost)
+    assert {(claim.epoch, claim.attempt) for claim in stage.executor.claims} == {(2, 1)}
+
+
+def test_claims_of_a_request_that_is_applied_after_it_was_given_up_go_back_uncounted() -> None:
+    stage = Stage(slots=2)
+    stage.settle()
+    stage.store.before.append(StoreUnavailable("under way for long"))
+    stage.pass_time(4.0)
+    given_up = Exchange(session=stage.session, want=2)
+
+    lost = stage.submit(2)
+    claims = run(stage.backend.orchestrator.exchange(given_up)).claims
+    assert len(claims) == 2
+    stage.pass_time(4.0)
 
     assert {claim.invocation_id for claim in stage.executor.claims} == set(lost)
     assert {(claim.epoch, claim.attempt) for claim in stage.executor.claims} == {(2, 1)}

@@ -108,11 +108,11 @@ class PostgresqlOrchestrator(Orchestrator):
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         columns = exchange_columns(request)
         exclusive = not is_plain(request.completions)
-        repeatable = request.want == 0
+        # Never repeated here: its reply hands out claims and messages, and only the caller can look for lost ones.
         try:
-            rows = yield from self._database.call(EXCHANGE, exclusive, *columns, repeatable=repeatable)
+            rows = yield from self._database.call(EXCHANGE, exclusive, *columns, repeatable=False)
         except NotPlain:
-            rows = yield from self._database.call(EXCHANGE, True, *columns, repeatable=repeatable)
+            rows = yield from self._database.call(EXCHANGE, True, *columns, repeatable=False)
         return _exchange_reply(request, rows)
 
     def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
