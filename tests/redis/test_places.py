@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,10 +100,7 @@ def test_a_failover_is_followed(tmp_path: Path) -> None:
         session = run(backend.orchestrator.open_session(info, lease_us=600_000_000))
         item = Submission(invocation_id=new_invocation_id(), task_id="t", arguments=b"")
         run(backend.orchestrator.submit([item]))
-        old = sentinels.master()
-        killer = threading.Thread(target=old.kill)
-        killer.start()
-        killer.join()
+        sentinels.fail_over()
 
         claims = run(backend.orchestrator.exchange(Exchange(session=session, want=1, tick_budget=0))).claims
 

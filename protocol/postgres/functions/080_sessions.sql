@@ -1,9 +1,12 @@
 -- Sessions: proof of life, and what is known of them.
 
--- open_session: register a process incarnation under a number that was never used.
+-- open_session: register a process incarnation under a number that was never used. On disk at once, whatever the level
+-- of durability: a crash that took it back would have the number handed out again, to a second owner that no fence tells
+-- from the first.
 CREATE FUNCTION {api}.open_session(
     p_now bigint, p_info bytea, p_lease bigint, p_bell text, p_is_runner boolean, p_queues text[]
 ) RETURNS bigint LANGUAGE sql AS $$
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
     INSERT INTO {schema}.session (number, info, lease, bell, is_runner, queues, opened_at, expires_at)
     SELECT nextval('{schema}.session_number'), p_info, p_lease, p_bell, p_is_runner, p_queues, now, now + p_lease
     FROM {api}.clock(p_now) AS now

@@ -54,7 +54,11 @@ MOST_NAMED = 20
 
 
 class RedisOrchestrator(Orchestrator):
-    """Keeps control records under the prefix of one app."""
+    """Keeps control records under the prefix of one app.
+
+    Durable is not only what clients are told: a session number or a claim that a failover takes back would be handed
+    out a second time, to two owners that no fence tells apart; a watch that it takes back would never be answered.
+    """
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -62,7 +66,7 @@ class RedisOrchestrator(Orchestrator):
     # --- sessions ---
 
     def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
-        number: int = yield from self._caller.call("open_session", opening_fields(info, lease_us))
+        number: int = yield from self._caller.call("open_session", opening_fields(info, lease_us), durable=True)
         return SessionId(number)
 
     def close_session(self, session: SessionId) -> Op[None]:
@@ -86,8 +90,9 @@ class RedisOrchestrator(Orchestrator):
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         fields = pack(exchange_fields(request))
-        settles = bool(request.completions)
-        reply = yield from self._caller.call("exchange", fields, durable=settles, repeatable=request.want == 0)
+        durable = bool(request.completions or request.want)
+        # Never repeated here: its reply hands out claims and messages, and only the caller can look for lost ones.
+        reply = yield from self._caller.call("exchange", fields, durable=durable, repeatable=False)
         verdicts, claims, resumed, inbox, next_due, more = unpack(reply)
         return ExchangeReply(
             verdicts=tuple([verdict_of(each) for each in verdicts]),
@@ -99,7 +104,7 @@ class RedisOrchestrator(Orchestrator):
         )
 
     def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        reply = yield from self._caller.call("claim_ids", pack((session, ids)), repeatable=False)
+        reply = yield from self._caller.call("claim_ids", pack((session, ids)), durable=True, repeatable=False)
         verdicts, rows = unpack(reply)
         claims = iter(rows)
         return [
@@ -110,13 +115,14 @@ class RedisOrchestrator(Orchestrator):
         ]
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:
-        rows = yield from self._caller.read("list_owned", session)
+        # Durable, because it tells of claims whose own reply may have been refused for want of replicas.
+        rows = unpack((yield from self._caller.call("list_owned", session, durable=True)))
         return [Owned(InvocationId(each), epoch, State(state), cancel) for each, epoch, state, cancel in rows]
 
     # --- waiting and steering ---
 
     def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
-        outcomes, unknown = unpack((yield from self._caller.call("watch", pack((session, ids)))))
+        outcomes, unknown = unpack((yield from self._caller.call("watch", pack((session, ids)), durable=True)))
         return WatchReply(outcomes=outcomes_of(outcomes), unknown=tuple(unknown))
 
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
@@ -124,10 +130,10 @@ class RedisOrchestrator(Orchestrator):
         return [CancelReply(InvocationId(each), CancelVerdict(verdict)) for each, verdict in replies]
 
     def pause(self, queue: str) -> Op[None]:
-        yield from self._caller.call("pause", queue)
+        yield from self._caller.call("pause", queue, durable=True)
 
     def resume(self, queue: str) -> Op[None]:
-        yield from self._caller.call("resume", queue)
+        yield from self._caller.call("resume", queue, durable=True)
 
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         return list(unpack((yield from self._caller.call("requeue", pack(ids), durable=True))))
