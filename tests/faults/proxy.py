@@ -30,6 +30,7 @@ class FaultyProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
+        self._age = 0
         self._delay_s = 0.0
         self._cut: Cut | None = None
         self.cuts = 0
@@ -66,8 +67,12 @@ class FaultyProxy:
         """Reset every connection."""
         asyncio.run_coroutine_threadsafe(self._break_all(), self._loop).result(10)
 
+    def abandon_all(self) -> None:
+        """Let every connection that exists go silent for good, without closing it; new ones are served."""
+        self._age += 1
+
     def heal(self) -> None:
-        """End every fault."""
+        """End every fault; what was abandoned stays so."""
         self._delay_s = 0.0
         self._cut = None
         self._loop.call_soon_threadsafe(self._flowing.set)
@@ -96,11 +101,14 @@ class FaultyProxy:
         _reset(back)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_reply: bool) -> None:
+        age = self._age
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await self._flowing.wait()
+                if age != self._age:
+                    continue
                 cut = self._take_cut() if is_reply else None
                 if cut is Cut.MID_REPLY:
                     writer.write(data[: max(1, len(data) // 2)])

@@ -1,7 +1,7 @@
 """A fleet that works while everything around it fails: workers, runners, the network and the server.
 
-Runners reach the server through a `FaultyProxy`; the judge reaches it directly. Bodies write an execution log outside
-the store, and the history checker judges that together with what the store says in the end.
+Runners reach the store through the scene's `runner_url`; the judge reaches it undisturbed. Bodies write an execution
+log outside the store, and the history checker judges that together with what the store says in the end.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 from pynenc import Pynenc
 from pynenc.errors import StoreError
@@ -27,81 +25,45 @@ from pynenc.ports.backend import Backend
 from pynenc.testing.simulation.checker import check
 from pynenc.testing.simulation.history import Evidence, Execution, Finding, History
 from tests.faults import storm_app
-from tests.faults.processes import RunnerProcess, wait_until_gone
-from tests.faults.proxy import Cut, FaultyProxy
+from tests.faults.processes import RunnerProcess, is_alive, wait_until_gone
+from tests.faults.scenes import LEASE_S, Fault, Later, Scene
 
 T = TypeVar("T")
 
-LEASE_S = 1.0
 ROOTS_AT_ONCE = 60
 _SETTLING_S = 240
-
-
-class Server(Protocol):
-    """A server that a test may treat as it likes."""
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-
-    def restart(self) -> None:
-        """Start it again over the same data; return once it answers."""
-
-    def pause(self) -> None:
-        """Stop it with SIGSTOP."""
-
-    def resume(self) -> None:
-        """Let it go on."""
 
 
 class Storm:
     """One run: submits trees of tasks, commits faults, and judges what is left.
 
     Args:
-        server: may be killed and stopped.
+        scene: the store, and what may happen to it.
         folder: for logs.
-        seed: decides which faults come when.
-        url_of: the URL of the store at a host and port.
-        without: faults to leave out.
+        rng: decides which faults come when.
     """
 
-    def __init__(
-        self,
-        server: Server,
-        folder: Path,
-        seed: int,
-        url_of: Callable[[str, int], str],
-        without: Collection[str] = (),
-    ) -> None:
-        place = urlsplit(server.url)
-        assert place.hostname is not None
-        assert place.port is not None
-        self._server = server
-        self._rng = random.Random(seed)
+    def __init__(self, scene: Scene, folder: Path, rng: random.Random) -> None:
+        self._scene = scene
+        self._rng = rng
         self._log = folder / "executions.log"
-        self._proxy = FaultyProxy(place.hostname, place.port)
-        self._direct = url_of(place.hostname, place.port)
-        self._url_of = url_of
-        self._without = without
         self._runner_log = folder / "runners.log"
         self._seen: set[int] = set()
         self._runners: list[RunnerProcess] = []
-        self._timers: list[threading.Timer] = []
+        self._later = Later()
         self.faults: Counter[str] = Counter()
         self.invocations = 0
+        self.trees = 0
+        self.server = ""
+        """What the store says it is, with its version."""
 
     # --- the run ---
 
     def rage(self, faults: int) -> list[Finding]:
         """Commit so many faults while work goes on, let everything come to rest, and return what is wrong."""
-        with self._proxy:
-            environment = self._environment()
-            os.environ.update(environment)
+        with self._scene:
             self._runners = [self._start(), self._start()]
-            app = Pynenc(self._direct, app_id="storm")
+            app = Pynenc(self._scene.url, app_id="storm", config_values={"max_crashes": 1_000})
             try:
                 roots = self._work_through(app, faults)
                 self._calm()
@@ -115,7 +77,7 @@ class Storm:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PYNENC_URL": self._url_of("127.0.0.1", self._proxy.port),
+            "PYNENC_URL": self._scene.runner_url,
             "PYNENC__LEASE_SECONDS": str(LEASE_S),
             "PYNENC__MAX_CRASHES": "1000",
             "FAULT_LOG": str(self._log),
@@ -144,21 +106,14 @@ class Storm:
     # --- faults ---
 
     def _commit_fault(self) -> None:
-        faults: dict[str, tuple[int, Callable[[], None]]] = {
-            "worker killed": (30, self._kill_worker),
-            "runner killed": (8, self._kill_runner),
-            "runner stopped for two leases": (6, self._stop_runner),
-            "reply cut before it": (25, lambda: self._proxy.cut_next_reply(Cut.BEFORE_REPLY)),
-            "reply cut in the middle": (15, lambda: self._proxy.cut_next_reply(Cut.MID_REPLY)),
-            "connections reset": (8, self._proxy.break_all),
-            "network slow": (6, self._slow),
-            "network half-open": (4, self._half_open),
-            "server killed": (4, self._kill_server),
-            "server stopped": (3, self._stop_server),
+        faults = {
+            "worker killed": Fault(30, self._kill_worker),
+            "runner killed": Fault(8, self._kill_runner),
+            "runner stopped for two leases": Fault(6, self._stop_runner),
+            **self._scene.faults(),
         }
-        names = [name for name in faults if name not in self._without]
-        name = self._rng.choices(names, [faults[name][0] for name in names])[0]
-        faults[name][1]()
+        name = self._rng.choices(list(faults), [fault.weight for fault in faults.values()])[0]
+        faults[name].commit()
         self.faults[name] += 1
 
     def _kill_worker(self) -> None:
@@ -176,35 +131,11 @@ class Storm:
     def _stop_runner(self) -> None:
         pid = self._rng.choice(self._runners).pid
         _signal(pid, signal.SIGSTOP)
-        self._later(2 * LEASE_S, lambda: _signal(pid, signal.SIGCONT))
-
-    def _slow(self) -> None:
-        self._proxy.delay(0.05)
-        self._later(0.5, lambda: self._proxy.delay(0.0))
-
-    def _half_open(self) -> None:
-        self._proxy.hold()
-        self._later(1.5 * LEASE_S, self._proxy.heal)
-
-    def _kill_server(self) -> None:
-        self._server.kill()
-        time.sleep(self._rng.uniform(0.0, 0.3))
-        self._server.restart()
-
-    def _stop_server(self) -> None:
-        self._server.pause()
-        time.sleep(self._rng.uniform(0.0, LEASE_S))
-        self._server.resume()
-
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        timer = threading.Timer(seconds, action)
-        timer.start()
-        self._timers.append(timer)
+        self._later.after(2 * LEASE_S, lambda: _signal(pid, signal.SIGCONT))
 
     def _calm(self) -> None:
-        for timer in self._timers:
-            timer.join()
-        self._proxy.heal()
+        self._later.wait()
+        self._scene.calm()
         for runner in self._runners:
             _signal(runner.pid, signal.SIGCONT)
             self._seen.update(runner.workers)
@@ -215,7 +146,8 @@ class Storm:
         until = time.monotonic() + _SETTLING_S
         for number, root in enumerate(roots):
             try:
-                assert root.get(timeout=max(0.1, until - time.monotonic())) == storm_app.expected(number)
+                value = _insist(lambda root=root: root.get(timeout=max(0.1, until - time.monotonic())))  # type: ignore[misc]
+                assert value == storm_app.expected(number)
             except TimeoutError:
                 return False
         return True
@@ -227,7 +159,8 @@ class Storm:
         history.executions = read_executions(self._log, lambda value: run(payloads.encode_value(value)))
         ids = [InvocationId(bytes.fromhex(root.invocation_id.replace("-", ""))) for root in roots]
         snapshots = _everything(backend)
-        self.invocations = len(snapshots)
+        self.invocations, self.trees = len(snapshots), len(roots)
+        self.server = _version(backend)
         found = check(
             Evidence(
                 history=history,
@@ -262,9 +195,10 @@ def read_executions(path: Path, encode: Callable[[int], bytes]) -> list[Executio
                 attempt=int(attempt),
                 began_us=int(moment),
             )
-            # A worker that dies in the instant in which a body begins may not have told its runner, which then gives
-            # the claim to another worker: one execution after the other, the first of which had no effect.
-            if key in runs and (runs[key].ended_us is not None or places[key] == pid):
+            # A worker that is killed in the instant in which a body begins, or while a short one runs, may not have
+            # told its runner, which then gives the claim to another: one execution after the other, the first of which
+            # had no effect. Two workers that live must never have one claim.
+            if key in runs and (places[key] == pid or is_alive(int(places[key]))):
                 repeated.append(begun)
             else:
                 runs[key], places[key] = begun, pid
@@ -284,6 +218,11 @@ def _unexecuted(history: History, snapshots: list[Snapshot]) -> list[Finding]:
         if outcome is not None and (outcome.invocation_id, outcome.session, outcome.epoch) not in ended:
             found.append(Finding("C2", outcome.invocation_id, "its outcome comes from no body that ended"))
     return found
+
+
+def _version(backend: Backend) -> str:
+    findings = run(backend.diagnose())
+    return next((each.detail for each in findings if each.subject in ("server", "version", "store")), "")
 
 
 def _everything(backend: Backend) -> list[Snapshot]:

@@ -1,4 +1,4 @@
-"""Private PostgreSQL servers."""
+"""Private PostgreSQL servers: one, one behind PgBouncer, a primary with its standby."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from types import TracebackType
 
 import psycopg
 
-from tests.private_servers.process import SETTINGS, ServerProcess, do_without
+from tests.private_servers.process import SETTINGS, ServerProcess, do_without, wait_until
 
 ROLE = "pynenc"
 PASSWORD = secrets.token_hex(12)
@@ -31,22 +31,40 @@ class PostgresServer(ServerProcess):
 
     _stop_signal = signal.SIGINT  # after SIGTERM it waits for its clients
 
-    def __init__(self, folder: Path, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        settings: Mapping[str, str] | None = None,
+        data_parent: Path | None = None,
+    ) -> None:
         """Prepare a server; nothing runs yet.
 
         Args:
             folder: for its log, and its data unless the tests run as root, as which PostgreSQL refuses to run.
             port: 0 for a free one.
             settings: of the server, in addition to those in scripts/services.d/postgresql.conf.
+            data_parent: a folder that the account of the server can reach, for its data.
         """
         super().__init__(folder, port)
         self._settings = {"port": str(self.port), "unix_socket_directories": "", **(settings or {})}
         self._account = server_account()
-        self._data = _copy_of_template(folder)
+        self._data = self._make_data(data_parent or _reachable_folder(folder))
+
+    def _make_data(self, parent: Path) -> Path:
+        """Copy the template, with the owner and mode of its files."""
+        subprocess.run(["cp", "-a", str(_template()), str(parent / "data")], check=True)
+        return parent / "data"
 
     @property
     def url(self) -> str:
         return f"postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{self.port}/{ROLE}"
+
+    def wait_for_standbys(self, number: int) -> None:
+        """Wait until so many standbys follow. Raises TimeoutError."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            following = "SELECT count(*) = %s FROM pg_stat_replication WHERE state = 'streaming'"
+            wait_until(lambda: bool((connection.execute(following, [number]).fetchone() or [False])[0]))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         super().__exit__(kind, error, at)
@@ -64,6 +82,73 @@ class PostgresServer(ServerProcess):
         return True
 
 
+class Standby(PostgresServer):
+    """A copy of a running server that follows it, and can take its place.
+
+    Args:
+        primary: whom it copies when it is made.
+        port_of_primary: where it reaches the primary from then on; 0 for the primary's own port.
+    """
+
+    def __init__(self, folder: Path, primary: PostgresServer, port_of_primary: int = 0) -> None:
+        self._primary = primary
+        source = f"host=127.0.0.1 port={port_of_primary or primary.port} user={ROLE} password={PASSWORD}"
+        super().__init__(folder, settings={"primary_conninfo": source, "hot_standby": "on"})
+
+    def _make_data(self, parent: Path) -> Path:
+        command = [_program("pg_basebackup"), "-D", str(parent / "data"), "-d", self._primary.url, "-R", "-c", "fast"]
+        _run_as(server_account(), command)
+        return parent / "data"
+
+    def promote(self) -> None:
+        """Make it the primary; the old one must be gone."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_promote(true)")
+
+
+class PgBouncer(ServerProcess):
+    """PgBouncer in transaction mode in front of a server."""
+
+    _stop_signal = signal.SIGTERM
+
+    def __init__(self, folder: Path, server: PostgresServer) -> None:
+        super().__init__(folder)
+        self._account = server_account()
+        self._place = _reachable_folder(folder)
+        (self._place / "users").write_text(f'"{ROLE}" "{PASSWORD}"\n', encoding="ascii")
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(self.port),
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": str(self._place / "users"),
+            "pool_mode": "transaction",
+            "server_login_retry": "1",
+        }
+        lines = ["[databases]", f"* = host=127.0.0.1 port={server.port}", "[pgbouncer]"]
+        lines += [f"{name} = {value}" for name, value in settings.items()]
+        (self._place / "pgbouncer.ini").write_text("\n".join([*lines, ""]), encoding="ascii")
+        if self._account is not None:
+            for path in self._place.iterdir():
+                shutil.chown(path, self._account)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{self.port}/{ROLE}"
+
+    def _command(self) -> Sequence[str]:
+        program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        return [program or do_without("no pgbouncer: run `scripts/services start`"), str(self._place / "pgbouncer.ini")]
+
+    def _answers(self) -> bool:
+        # Through to the database if that is up; else that it takes connections is enough.
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError as error:
+            return "server" in str(error) and "refused" not in str(error)
+        return True
+
+
 def server_account() -> str | None:
     """Return the account that a server has to run as; None for that of the tests."""
     if os.geteuid() != 0:
@@ -74,16 +159,16 @@ def server_account() -> str | None:
         return "nobody"
 
 
-def _copy_of_template(folder: Path) -> Path:
-    """Copy the template, with the owner and mode of its files, to where the account of the server can reach it."""
-    if server_account() is None:
-        data = folder / "data"
-    else:
-        data = Path(tempfile.mkdtemp(prefix="pynenc-test-postgresql-", dir="/tmp")) / "data"
-        data.parent.chmod(0o711)
-        atexit.register(shutil.rmtree, data.parent, ignore_errors=True)
-    subprocess.run(["cp", "-a", str(_template()), str(data)], check=True)
-    return data
+def _reachable_folder(folder: Path) -> Path:
+    """Return `folder`, or one in its stead that the account of the server can reach."""
+    account = server_account()
+    if account is None:
+        return folder
+    reachable = Path(tempfile.mkdtemp(prefix="pynenc-test-postgresql-", dir="/tmp"))
+    shutil.chown(reachable, account)
+    reachable.chmod(0o711)
+    atexit.register(shutil.rmtree, reachable, ignore_errors=True)
+    return reachable
 
 
 @lru_cache(maxsize=1)

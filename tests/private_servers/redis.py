@@ -54,6 +54,10 @@ class RedisServer(ServerProcess):
         with redis.Redis(port=self.port, socket_timeout=5, retry=once, decode_responses=True) as client:
             return client.execute_command(*command)
 
+    def role(self) -> str:
+        """Return what it takes itself for: `master` or `slave`."""
+        return str(self.ask("ROLE")[0])
+
     def _place(self) -> list[str]:
         return [f"port {self.port}", f'dir "{self.folder}"']
 
@@ -102,15 +106,16 @@ class _Sentinel(RedisServer):
 class RedisSentinels(ServerGroup):
     """A master called `main`, its replica and three sentinels, which put the replica in its place when it is gone."""
 
-    def __init__(self, folder: Path, down_after_ms: int = 1000) -> None:
+    def __init__(self, folder: Path, down_after_ms: int = 1000, appendfsync: AppendFsync = "everysec") -> None:
         """Prepare the five servers; nothing runs yet.
 
         Args:
             folder: for their data and logs.
             down_after_ms: how long the master may be silent.
+            appendfsync: when the append-only files of master and replica are synced.
         """
-        first = RedisServer(folder / "first")
-        second = RedisServer(folder / "second", lines=[f"replicaof 127.0.0.1 {first.port}"])
+        first = RedisServer(folder / "first", appendfsync)
+        second = RedisServer(folder / "second", appendfsync, lines=[f"replicaof 127.0.0.1 {first.port}"])
         self.data_servers = (first, second)
         self.sentinels = tuple(_Sentinel(folder / f"sentinel-{n}", first, down_after_ms) for n in (1, 2, 3))
         self.servers = (*self.data_servers, *self.sentinels)
@@ -124,7 +129,7 @@ class RedisSentinels(ServerGroup):
             if not server.is_running:
                 server.start()
         # A sentinel asks the master for its replicas at once, and then only every ten seconds.
-        wait_until(lambda: any(_replicates(server) for server in self.data_servers))
+        wait_until(lambda: any(replicates(server) for server in self.data_servers))
         super().start()
         for sentinel in self.sentinels:
             wait_until(sentinel.can_fail_over)
@@ -134,11 +139,43 @@ class RedisSentinels(ServerGroup):
         port = next(sentinel for sentinel in self.sentinels if sentinel.is_running).master_port()
         return next(server for server in self.data_servers if server.port == port)
 
+    def replica(self) -> RedisServer:
+        """Return the other one."""
+        master = self.master()
+        return next(server for server in self.data_servers if server is not master)
+
+    def wait_until_linked(self, replica: RedisServer) -> None:
+        """Wait until a replica follows its master. Raises TimeoutError."""
+        wait_until(lambda: replicates(replica))
+
+    def fail_over(self) -> RedisServer:
+        """Kill the master, wait until the replica has its place, and bring the old one back as replica of the new one.
+
+        Returns:
+            The new master.
+        """
+        old = self.master()
+        old.kill()
+        new = self.wait_for_another_master(old)
+        self.rejoin(old)
+        return new
+
+    def rejoin(self, server: RedisServer) -> None:
+        """Start a server that was killed as replica of the master, and wait until it has all data."""
+        server.start()
+        # Sentinels do so too, but only after they have looked at it for eight seconds.
+        server.ask("REPLICAOF", "127.0.0.1", self.master().port)
+        wait_until(lambda: replicates(server))
+        for sentinel in self.sentinels:
+            wait_until(sentinel.can_fail_over)
+
     def wait_for_another_master(self, old: RedisServer) -> RedisServer:
         """Return the master once all running sentinels agree that it is not `old`. Raises TimeoutError."""
         running = [sentinel for sentinel in self.sentinels if sentinel.is_running]
         wait_until(lambda: all(sentinel.master_port() != old.port for sentinel in running))
-        return self.master()
+        new = self.master()
+        wait_until(lambda: new.role() == "master")
+        return new
 
 
 class RedisCluster(ServerGroup):
@@ -172,12 +209,24 @@ class RedisCluster(ServerGroup):
             server.ask("CLUSTER", "MEET", "127.0.0.1", first.port)
         self._is_formed = True
 
+    def is_whole(self) -> bool:
+        """Whether every server takes every slot to be served."""
+        return all(self._serves_all_slots(server) for server in self.servers)
+
     def _serves_all_slots(self, server: RedisServer) -> bool:
         info: dict[str, str] = server.ask("CLUSTER INFO")
         return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
 
 
-def _replicates(server: RedisServer) -> bool:
+def slot_owner(cluster: RedisCluster, key: str) -> RedisServer:
+    """Return the server of a cluster that has the slot of a key."""
+    slot: int = cluster.servers[0].ask("CLUSTER KEYSLOT", key)
+    number = next(n for n in (0, 1, 2) if slot < (n + 1) * SLOTS // 3)
+    return cluster.servers[number]
+
+
+def replicates(server: RedisServer) -> bool:
+    """Whether it is a replica that has reached its master."""
     info: dict[str, Any] = server.ask("INFO", "replication")
     return info.get("master_link_status") == "up"
 
