@@ -31,6 +31,7 @@ from examples.census.svg import ticks
 from examples.census.trace import Recorded, SpanEnd, Trace, build_trace
 from pynenc import InvocationStatus
 from pynenc.invocation.history import HistoryEntry
+from tests import stores
 from tests.examples.test_examples import run_example
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -271,10 +272,14 @@ def test_a_graph_without_imports_can_be_drawn() -> None:
 
 @pytest.mark.faults
 @pytest.mark.slow
-def test_a_census_with_a_killed_worker_is_equal_to_a_plain_one(tmp_path: Path) -> None:
+@pytest.mark.timeout(320)
+@pytest.mark.parametrize("store", ["sqlite", "redis", "postgresql"])
+def test_a_census_with_a_killed_worker_is_equal_to_a_plain_one(tmp_path: Path, store: str) -> None:
     packages = [argument for name in ("asyncio", "email", "unittest", "xml") for argument in ("--package", name)]
 
-    done = run_example("-m", "examples.census", "--processes", "3", *packages, folder=tmp_path)
+    with stores.fresh_url(store, tmp_path) as (url, app_id):
+        settings = {} if store == "sqlite" else {"PYNENC_URL": url, "PYNENC__APP_ID": app_id}
+        done = run_example("-m", "examples.census", "--processes", "3", *packages, folder=tmp_path, settings=settings)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"kill -9 \d+", done.stdout)

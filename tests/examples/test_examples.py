@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_example(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python in an empty folder, with the repository on its path and no settings from outside."""
+def run_example(
+    *arguments: str, folder: Path, settings: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in an empty folder, with the repository on its path and no settings but these."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYNENC")}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, "PYTHONPATH": str(ROOT), **(settings or {})},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
 
