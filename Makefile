@@ -21,10 +21,12 @@ test: ## run the tests (PYTEST="-k name -x" for some of them)
 	@scripts/services start
 	$(PY) -m pytest $(PYTEST)
 
-test-faults: ## kill, stop and cut off workers, runners, networks and servers 300 times per store (FAULTS=n for others)
+test-faults: ## kill, stop and cut off workers, runners, networks and servers 310 times per store and level (FAULTS=n: so often)
 	@$(SETUP) dev
 	@scripts/services start
-	PYNENC_TEST_FAULTS=$${FAULTS:-300} PYNENC_TEST_KILLS=$${FAULTS:-300} $(PY) -m pytest tests/faults -s $(PYTEST)
+	PYNENC_TEST_FAULTS=$${FAULTS:-310} PYNENC_TEST_RESULTS=$$([ -n "$$FAULTS" ] || echo docs/guarantees.jsonl) \
+		$(PY) -m pytest tests/faults -s $(PYTEST)
+	@[ -n "$$FAULTS" ] || echo "docs/guarantees.jsonl is new: now run scripts/guarantees"
 
 soak: ## mix all kinds of work with kills, stops, memory hogs and deploys for 15 minutes (SOAK="--store redis --minutes 5")
 	@$(SETUP) dev
@@ -47,6 +49,7 @@ format: ## format the code and apply safe fixes
 
 docs: ## build the documentation into site/
 	@$(SETUP) docs
+	@scripts/guarantees check
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 bench: ## measure against peers and against the bare store (BENCH="--help" for options)
