@@ -1,6 +1,7 @@
 -- exchange: the one round trip of a session: renew, settle, report, tick, claim, fetch messages, in this order.
 --
--- ARGV[2]  {session, completions, started, progress, want, queues, claim_new, idle, tick_budget}
+-- ARGV[2]  {session, completions, started, progress, want, queues, claim_new, idle, tick_budget, before, awaited}
+--          before: only new work of a lower rank, false for any; awaited: only what somebody waits for, and children
 --          completion {kind, id, epoch, ran, worker, a, b, c}; see shared/settling.lua
 --          started {id, epoch, worker, ago}; progress {id, epoch, body}
 -- Reply    {verdicts, claims, resumed, inbox, next_due or false, more}
@@ -44,7 +45,7 @@ engine.flush()
 
 local _, more = engine.tick(request[9])
 local resumed = engine.claim_resumable(session, want)
-local claims = claims_new and engine.claim_new(session, queues, want - #resumed) or {}
+local claims = claims_new and engine.claim_new(session, queues, want - #resumed, request[10], request[11]) or {}
 engine.flush()
 engine.wake()
 if sleeps and #resumed + #claims < want then call('HSET', P .. 'idle', session, pack(queues)) end

@@ -125,6 +125,8 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     code_version: str = ""
     doorbell: str = ""
     """Address at which producers ring; a store that wakes otherwise ignores it."""
+    max_parked: int = 0
+    """So many of its bodies may wait for others before it claims only what the first of them need; 0: not told."""
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
@@ -286,6 +288,10 @@ class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: str = "python"
     claim_new: bool = True
     """False: only resume (a draining runner)."""
+    before: int | None = None
+    """Claim only new work of a lower rank than this; None: any."""
+    awaited: bool = False
+    """Claim only new work that somebody waits for or comes after, and children."""
     idle: bool = False
     """Register for the doorbell if fewer than `want` were found."""
     tick_budget: int = 32

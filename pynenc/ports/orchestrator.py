@@ -82,8 +82,17 @@ class Orchestrator(Protocol):
         """
 
     @abstractmethod
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
         """Claim these invocations if they are READY without an owner; same effects as a claim by queue.
+
+        Args:
+            queues: those to claim from, () for every queue of Python; what is in another one is NOT_READY here.
+            most: stop once so many are claimed; at least 1, None for no limit.
+
+        Returns:
+            One reply for each id that was looked at, in order: for all of them unless `most` ended it.
 
         Raises:
             SessionGone: as in `exchange`.

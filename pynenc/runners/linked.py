@@ -159,8 +159,10 @@ class LinkedOrchestrator(Orchestrator):
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         return (yield from self._own().exchange(request))
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        return (yield from self._own().claim_ids(session, ids))
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
+        return (yield from self._own().claim_ids(session, ids, queues=queues, most=most))
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:
         return (yield from self._own().list_owned(session))

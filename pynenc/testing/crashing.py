@@ -68,8 +68,10 @@ class CrashingOrchestrator(Orchestrator):
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         return (yield from self._step(self._inner.exchange(request)))
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        return (yield from self._step(self._inner.claim_ids(session, ids)))
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
+        return (yield from self._step(self._inner.claim_ids(session, ids, queues=queues, most=most)))
 
     def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
         return (yield from self._step(self._inner.watch(session, ids)))

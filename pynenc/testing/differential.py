@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 START_US = 1_700_000_000_000_000
+_RANKS = (*((128 << 44) + place for place in range(6)), 129 << 44)
 _SECOND_US = 1_000_000
 _QUEUES = ("default", "other", "rust:default")
 _WEIGHTS = {
@@ -306,6 +307,8 @@ class Player:
                 want=(0, 1, 2, 10)[command.a % 4],
                 queues=((), (), ("default",), ("other", "default"), ("rust:default",))[command.c % 5],
                 claim_new=command.b % 7 != 6,
+                before=_RANKS[command.d % 7] if command.c % 3 == 2 else None,
+                awaited=command.d % 5 == 4,
                 idle=command.c % 2 == 0,
                 tick_budget=(32, 0, 1, 2)[command.d % 4],
             )
@@ -368,7 +371,10 @@ class Player:
         return Suspend(**common, waits=waits, need=(0, 1, 2)[command.c % 3], timeout_us=timeout_us, **ran)
 
     def _claim_ids(self, command: Command) -> None:
-        replies = self._orchestrator("claim_ids", self._session(command.a), self._some_ids(command.b))
+        queues = ((), (), ("default",), ("other", "rust:default"))[command.c % 4]
+        most = (None, 1, 2)[command.d % 3]
+        session, ids = self._session(command.a), self._some_ids(command.b)
+        replies = self._orchestrator("claim_ids", session, ids, queues=queues, most=most)
         for reply in replies if isinstance(replies, list) else ():
             if reply.claim is not None:
                 self._claimed(reply.claim)

@@ -72,6 +72,34 @@ BEGIN
 END
 $$;
 
+-- Whether somebody waits for an invocation or comes after it, or it is a child.
+CREATE FUNCTION {api}.is_awaited(p_id bytea) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM {schema}.call WHERE id = p_id AND parent IS NOT NULL)
+        OR EXISTS (SELECT FROM {schema}.wait WHERE waited = p_id);
+END
+$$;
+
+-- `first_ready` among those of a lower rank than `p_before`, perhaps only among awaited ones.
+CREATE FUNCTION {api}.first_needed(
+    p_now bigint, p_queues text[], p_before bigint, p_awaited boolean, p_want integer,
+    OUT ids bytea[], OUT late bytea[], OUT keyed boolean, OUT last bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT array_agg(h.id), array_agg(h.id) FILTER (WHERE h.expires_at <= p_now), bool_or(h.key IS NOT NULL), max(h.rank)
+    INTO ids, late, keyed, last FROM (
+        SELECT head.* FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+            SELECT l.id, l.rank, l.expires_at, l.key FROM {schema}.live l
+            WHERE l.queue = q.name AND l.rank < p_before AND l.state = 1 AND l.owner IS NULL
+                AND (NOT p_awaited OR {api}.is_awaited(l.id))
+            ORDER BY l.queue, l.rank, l.id LIMIT p_want FOR UPDATE SKIP LOCKED
+        ) AS head ORDER BY head.rank, head.id LIMIT p_want
+    ) AS h;
+    ids := coalesce(ids, '{}');
+    late := coalesce(late, '{}');
+END
+$$;
+
 -- The queues to claim from: those asked for, or all of Python's, without the paused ones.
 CREATE FUNCTION {api}.open_queues(p_queues text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -79,17 +107,20 @@ BEGIN
 END
 $$;
 
--- Claim up to `p_want` invocations from a rank on; what should have started before now ends instead, which takes the
+-- Claim up to `p_want` invocations from a rank on, or only those that rank before one (`p_before`) or may be needed by
+-- somebody (`p_awaited`); what should have started before now ends instead, which takes the
 -- exclusive lock.
 --
 -- A busy queue leaves an ever longer prefix of dead rows in its index until the next vacuum. So for a quarter of a second
 -- (`p_until`) after a full claim the session goes on where it ended: what comes to be ready before that place waits no
 -- longer than this. With the time of tests there is no such shortcut.
 CREATE FUNCTION {api}.claim_new(
-    p_now bigint, p_exclusive boolean, p_session bigint, p_queues text[], p_want integer, p_low bigint, p_until bigint
+    p_now bigint, p_exclusive boolean, p_session bigint, p_queues text[], p_before bigint, p_awaited boolean,
+    p_want integer, p_low bigint, p_until bigint
 ) RETURNS bytea[] LANGUAGE plpgsql AS $$
 DECLARE
     v_queues text[];
+    v_limited boolean := p_before IS NOT NULL OR p_awaited;
     v_low bigint := p_low;
     v_until bigint := p_until;
     v_taken bytea[] := '{}';
@@ -102,8 +133,13 @@ BEGIN
     END IF;
     v_queues := {api}.open_queues(p_queues);
     LOOP
-        v_found := {api}.first_ready(p_now, v_queues, v_low, v_missing);
-        IF v_low > 0 AND cardinality(v_found.ids) < v_missing THEN
+        IF v_limited THEN
+            v_found := {api}.first_needed(
+                p_now, v_queues, coalesce(p_before, 9223372036854775807), p_awaited, v_missing);
+        ELSE
+            v_found := {api}.first_ready(p_now, v_queues, v_low, v_missing);
+        END IF;
+        IF NOT v_limited AND v_low > 0 AND cardinality(v_found.ids) < v_missing THEN
             v_low := 0;
             v_until := 0;
             v_found := {api}.first_ready(p_now, v_queues, 0, v_missing);
@@ -123,7 +159,7 @@ BEGIN
         v_missing := p_want - cardinality(v_taken);
         EXIT WHEN v_missing <= 0 OR cardinality(v_found.late) = 0;
     END LOOP;
-    IF v_missing = 0 AND p_want >= 8 AND NOT p_exclusive THEN
+    IF v_missing = 0 AND p_want >= 8 AND NOT p_exclusive AND NOT v_limited THEN
         UPDATE {schema}.session SET low = v_found.last,
             low_until = CASE WHEN v_until > p_now THEN v_until ELSE p_now + 250000 END
         WHERE number = p_session;
@@ -132,10 +168,12 @@ BEGIN
 END
 $$;
 
--- claim_ids: claim these invocations if they are READY without an owner. Exclusive.
--- Reply: verdicts (n1: 0 claimed, 1 busy, 2 not ready, 3 final, 4 unknown) and claims, in order.
-CREATE FUNCTION {api}.claim_ids(p_now bigint, p_session bigint, p_ids bytea[]) RETURNS SETOF {api}.reply
-LANGUAGE plpgsql
+-- claim_ids: claim these invocations if they are READY without an owner, in one of the queues ({} for all of Python's).
+-- Exclusive.
+-- Reply: verdicts (n1: 0 claimed, 1 busy, 2 not ready, 3 final, 4 unknown) and claims, in order; once `p_most` are claimed
+-- it looks no further.
+CREATE FUNCTION {api}.claim_ids(p_now bigint, p_session bigint, p_ids bytea[], p_queues text[], p_most integer)
+RETURNS SETOF {api}.reply LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -149,12 +187,14 @@ BEGIN
     PERFORM {api}.renew(v_now, p_session, p_now IS NOT NULL);
     v_reply.what := 0;
     FOREACH v_id IN ARRAY p_ids LOOP
+        EXIT WHEN cardinality(v_taken) >= p_most;
         SELECT * INTO r FROM {schema}.live WHERE id = v_id;
         IF NOT FOUND THEN
             v_reply.n1 := CASE WHEN EXISTS (SELECT FROM {schema}.outcome WHERE id = v_id) THEN 3 ELSE 4 END;
         ELSIF r.owner IS NOT NULL THEN
             v_reply.n1 := 1;
-        ELSIF r.state <> 1 OR (SELECT paused FROM {schema}.queue WHERE name = r.queue) THEN
+        ELSIF r.state <> 1 OR NOT {api}.serves(p_queues, r.queue)
+            OR (SELECT paused FROM {schema}.queue WHERE name = r.queue) THEN
             v_reply.n1 := 2;
         ELSIF r.expires_at <= v_now THEN
             PERFORM {api}.expire(v_now, v_id);

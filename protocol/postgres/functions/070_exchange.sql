@@ -184,7 +184,8 @@ CREATE FUNCTION {api}.exchange(
     p_texts text[], p_delays bigint[], p_numbers integer[],
     p_started bytea[], p_started_epochs bigint[], p_started_workers bigint[], p_started_ago bigint[],
     p_noted bytea[], p_noted_epochs bigint[], p_notes bytea[],
-    p_want integer, p_queues text[], p_claims_new boolean, p_sleeps boolean, p_budget integer
+    p_want integer, p_queues text[], p_claims_new boolean, p_rank_before bigint, p_awaited boolean,
+    p_sleeps boolean, p_budget integer
 ) RETURNS SETOF {api}.reply LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -258,7 +259,8 @@ BEGIN
         v_left := v_left - (SELECT count(*) FROM unnest(v_resumed) AS r WHERE r.what = 2);
     END IF;
     IF p_claims_new AND v_left > 0 THEN
-        v_taken := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left, v_low, v_low_until);
+        v_taken := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before, p_awaited, v_left,
+            v_low, v_low_until);
         v_left := v_left - cardinality(v_taken);
     END IF;
     IF p_exclusive THEN
@@ -269,7 +271,8 @@ BEGIN
         -- that begin later wait for the lock and see the sleeper. Nobody sleeps beside work that nobody will ring for.
         PERFORM {api}.lock_sleepers(true);
         IF p_claims_new THEN
-            v_late := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, v_left, 0, 0);
+            v_late := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before, p_awaited, v_left,
+                0, 0);
             v_taken := v_taken || v_late;
             v_left := v_left - cardinality(v_late);
         END IF;

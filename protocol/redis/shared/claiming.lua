@@ -1,5 +1,9 @@
 -- Claims: who gets the next invocation.
 
+local LOOK_AHEAD = 200
+-- How the stored call of an invocation with a parent begins.
+local IS_CHILD = '\1'
+
 -- Whether `r` should have started before now; then it has ended.
 function engine.has_expired(r)
   if not r[C_EXPIRES_AT] or r[C_EXPIRES_AT] > now then return false end
@@ -60,16 +64,43 @@ function engine.open_queues(wanted)
   return found
 end
 
+-- The first `number` entries of a queue's ready index, of a lower rank than `before` unless that is false: id, rank, ...
+function engine.first_ready(queue, before, number)
+  if not before then return call('ZRANGE', P .. 'q' .. queue, 0, number - 1, 'WITHSCORES') end
+  local below = string.format('(%.0f', before)
+  return call('ZRANGEBYSCORE', P .. 'q' .. queue, '-inf', below, 'WITHSCORES', 'LIMIT', 0, number)
+end
+
+-- Of such entries those that somebody waits for or comes after, and children.
+function engine.first_awaited(queue, before, number)
+  local found, place = {}, 0
+  local below = before and string.format('(%.0f', before) or '+inf'
+  while #found < 2 * number do
+    local entries = call('ZRANGEBYSCORE', P .. 'q' .. queue, '-inf', below, 'WITHSCORES', 'LIMIT', place, LOOK_AHEAD)
+    for at = 1, #entries, 2 do
+      local id = entries[at]
+      local needed = call('EXISTS', P .. 'd' .. id) == 1 or call('GETRANGE', P .. 'c' .. id, 0, 0) == IS_CHILD
+      if needed and #found < 2 * number then
+        found[#found + 1], found[#found + 2] = id, entries[at + 1]
+      end
+    end
+    if #entries < 2 * LOOK_AHEAD then break end
+    place = place + LOOK_AHEAD
+  end
+  return found
+end
+
 -- Take the first `number` ids out of the ready index of one queue, or by rank and id over several.
-function engine.pop_ready(queues, number)
-  if #queues == 1 then
+function engine.pop_ready(queues, before, awaited, number)
+  if #queues == 1 and not before and not awaited then
     local popped, ids = call('ZPOPMIN', P .. 'q' .. queues[1], number), {}
     for place = 1, #popped, 2 do ids[#ids + 1] = popped[place] end
     return ids
   end
   local heads, ids = {}, {}
   for _, queue in ipairs(queues) do
-    local entries = call('ZRANGE', P .. 'q' .. queue, 0, number - 1, 'WITHSCORES')
+    local first = awaited and engine.first_awaited or engine.first_ready
+    local entries = first(queue, before, number)
     for place = 1, #entries, 2 do
       heads[#heads + 1] = { tonumber(entries[place + 1]), entries[place], queue }
     end
@@ -85,12 +116,13 @@ function engine.pop_ready(queues, number)
   return ids
 end
 
--- Hand up to `want` READY invocations of the queues to the session, by (rank, id).
-function engine.claim_new(session, wanted, want)
+-- Hand up to `want` READY invocations of the queues to the session, by (rank, id); only those of a rank below `before`
+-- unless that is false, and only awaited ones if that is asked for.
+function engine.claim_new(session, wanted, want, before, awaited)
   local taken = {}
   local queues = want > 0 and engine.open_queues(wanted) or {}
   while #queues > 0 and #taken < want do
-    local ids = engine.pop_ready(queues, want - #taken)
+    local ids = engine.pop_ready(queues, before, awaited, want - #taken)
     if #ids == 0 then break end
     engine.fetch(ids)
     for _, id in ipairs(ids) do
@@ -108,12 +140,15 @@ function engine.claim_new(session, wanted, want)
   return engine.claims_of(taken)
 end
 
--- Claim this very invocation where it is READY without an owner: verdict, record.
-function engine.claim_one(session, id)
+-- Claim this very invocation where it is READY without an owner in one of the queues: verdict, record.
+function engine.claim_one(session, id, queues)
   local r = engine.record(id)
   if not r then return engine.outcome(id) and CLAIM_FINAL or CLAIM_UNKNOWN end
   if r[C_OWNER] ~= 0 then return CLAIM_BUSY end
-  if r[C_STATE] ~= READY or call('SISMEMBER', P .. 'paused', r[C_QUEUE]) == 1 then return CLAIM_NOT_READY end
+  if r[C_STATE] ~= READY or not engine.serves(queues, r[C_QUEUE])
+    or call('SISMEMBER', P .. 'paused', r[C_QUEUE]) == 1 then
+    return CLAIM_NOT_READY
+  end
   if engine.has_expired(r) then return CLAIM_FINAL end
   engine.take(r, session)
   return CLAIM_CLAIMED, r

@@ -74,9 +74,11 @@ class MemoryOrchestrator(Orchestrator):
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         return (yield from self._store.atomic(lambda state, now: exchange(state, request, now)))
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
         def claim(state: MemoryState, now_us: int) -> list[ClaimIdReply]:
-            return claim_by_id(state, live_session(state, session, now_us), ids, now_us)
+            return claim_by_id(state, live_session(state, session, now_us), ids, tuple(queues), most, now_us)
 
         return (yield from self._store.atomic(claim))
 

@@ -37,30 +37,65 @@ def claim_new(state: MemoryState, session: Session, request: Exchange, want: int
     """Hand up to `want` READY invocations of the requested queues to the session, by (rank, id)."""
     claims: list[Claim] = []
     queues = [queue for queue in _queues(state, request.queues) if queue not in state.paused]
+    first = _first_awaited if request.awaited else _first
     while len(claims) < want:
-        heads = [head for queue in queues if (head := state.first_ready(queue)) is not None]
-        if not heads:
+        head = first(state, queues)
+        if head is None or (request.before is not None and head[0] >= request.before):
             break
-        record = state.records[min(heads)[1]]
+        record = state.records[head[1]]
         if _expired(state, record, now_us):
             continue
         claims.append(_take(state, session, record, now_us))
     return claims
 
 
-def claim_by_id(state: MemoryState, session: Session, ids: Iterable[InvocationId], now_us: int) -> list[ClaimIdReply]:
-    """Claim these very invocations where they are READY without an owner."""
-    return [_claim_one(state, session, invocation_id, now_us) for invocation_id in ids]
+def _first(state: MemoryState, queues: Iterable[str]) -> tuple[int, InvocationId] | None:
+    return min((head for queue in queues if (head := state.first_ready(queue)) is not None), default=None)
 
 
-def _claim_one(state: MemoryState, session: Session, invocation_id: InvocationId, now_us: int) -> ClaimIdReply:
+def _first_awaited(state: MemoryState, queues: Iterable[str]) -> tuple[int, InvocationId] | None:
+    served = set(queues)
+    ready = (
+        (record.rank, record.id)
+        for record in state.records.values()
+        if record.state is State.READY
+        and record.owner is None
+        and record.call.queue in served
+        and (record.call.parent_id is not None or record.id in state.waiters)
+    )
+    return min(ready, default=None)
+
+
+def claim_by_id(
+    state: MemoryState,
+    session: Session,
+    ids: Iterable[InvocationId],
+    queues: tuple[str, ...],
+    most: int | None,
+    now_us: int,
+) -> list[ClaimIdReply]:
+    """Claim up to `most` of these very invocations where they are READY without an owner, in one of the queues."""
+    replies: list[ClaimIdReply] = []
+    claimed = 0
+    for invocation_id in ids:
+        if most is not None and claimed >= most:
+            break
+        replies.append(_claim_one(state, session, invocation_id, queues, now_us))
+        claimed += replies[-1].verdict is ClaimIdVerdict.CLAIMED
+    return replies
+
+
+def _claim_one(
+    state: MemoryState, session: Session, invocation_id: InvocationId, queues: tuple[str, ...], now_us: int
+) -> ClaimIdReply:
     record = state.records.get(invocation_id)
     if record is None:
         known = invocation_id in state.outcomes
         return ClaimIdReply(ClaimIdVerdict.FINAL if known else ClaimIdVerdict.UNKNOWN)
     if record.owner is not None:
         return ClaimIdReply(ClaimIdVerdict.BUSY)
-    if record.state is not State.READY or record.call.queue in state.paused:
+    queue = record.call.queue
+    if record.state is not State.READY or queue in state.paused or not serves(queues, queue):
         return ClaimIdReply(ClaimIdVerdict.NOT_READY)
     if _expired(state, record, now_us):
         return ClaimIdReply(ClaimIdVerdict.FINAL)

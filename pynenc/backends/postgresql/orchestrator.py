@@ -115,8 +115,14 @@ class PostgresqlOrchestrator(Orchestrator):
             rows = yield from self._database.call(EXCHANGE, True, *columns, repeatable=False)
         return _exchange_reply(request, rows)
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        rows = yield from self._database.call("claim_ids(bigint, bytea[])", session, list(ids), repeatable=False)
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
+        rows = yield from self._database.call(
+            "claim_ids(bigint, bytea[], text[], integer)",
+            *(session, list(ids), list(queues), len(ids) if most is None else most),
+            repeatable=False,
+        )
         claims = iter([claim_of(session, row) for row in of_kind(rows, 1)])
         return [
             ClaimIdReply(ClaimIdVerdict(row[10]), next(claims) if row[10] == ClaimIdVerdict.CLAIMED else None)

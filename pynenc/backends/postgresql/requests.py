@@ -39,7 +39,8 @@ SUBMIT = (
 )
 EXCHANGE = (
     "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
-    "bytea[], bigint[], bigint[], bigint[], bytea[], bigint[], bytea[], integer, text[], boolean, boolean, integer)"
+    "bytea[], bigint[], bigint[], bigint[], bytea[], bigint[], bytea[], integer, text[], boolean, bigint, boolean, "
+    "boolean, integer)"
 )
 MOVE_IN = "move_in(text, json, json, json, json, json, json, json)"
 _PLAIN_KINDS = (0, 1, 2)
@@ -162,6 +163,8 @@ def exchange_columns(request: Exchange) -> list[Any]:
         request.want,
         texts(request.queues),
         request.claim_new,
+        request.before,
+        request.awaited,
         request.idle,
         request.tick_budget,
     ]

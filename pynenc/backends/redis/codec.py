@@ -137,6 +137,8 @@ def exchange_fields(request: Exchange) -> tuple[Any, ...]:
         request.claim_new,
         request.idle,
         request.tick_budget,
+        False if request.before is None else request.before,
+        request.awaited,
     )
 
 

@@ -103,8 +103,11 @@ class RedisOrchestrator(Orchestrator):
             more=more,
         )
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        reply = yield from self._caller.call("claim_ids", pack((session, ids)), durable=True, repeatable=False)
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
+        fields = (session, ids, queues, False if most is None else most)
+        reply = yield from self._caller.call("claim_ids", pack(fields), durable=True, repeatable=False)
         verdicts, rows = unpack(reply)
         claims = iter(rows)
         return [

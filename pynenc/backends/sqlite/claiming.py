@@ -15,17 +15,28 @@ _WHAT = (
     "SELECT l.id, l.rank, l.epoch, l.attempt, l.crashes, l.cancel_requested, l.expires_at, l.flags, l.queue, "
     "c.task_id, c.arguments, c.policy, c.meta, c.parent, c.root FROM live l JOIN call c ON c.id = l.id "
 )
-_FIRST_OF_QUEUE = _WHAT + ("WHERE l.queue = ? AND l.state = 1 AND l.owner IS NULL ORDER BY l.rank, l.id LIMIT ?")
+_FIRST = "l.queue = ? AND l.state = 1 AND l.owner IS NULL AND l.rank < ? "
+_AWAITED = "AND (c.parent IS NOT NULL OR EXISTS (SELECT 1 FROM wait WHERE waited = l.id)) "
+_IN_ORDER = "ORDER BY l.rank, l.id LIMIT ?"
 _THESE = _WHAT + "WHERE l.id IN (*)"
-_HEADS = "SELECT rank, id FROM live WHERE queue = ? AND state = 1 AND owner IS NULL ORDER BY rank, id LIMIT ?"
+_HEADS = "SELECT l.rank, l.id FROM live l "
+_HEADS_WITH_CALLS = _HEADS + "JOIN call c ON c.id = l.id "
+_ANY_RANK = 2**63 - 1
 _TAKE = (
     "UPDATE live SET state = 2, owner = ?, worker = 0, epoch = epoch + 1, attempt = attempt + 1, claimed_at = ?, "
     "started_at = NULL, due = NULL WHERE id = ?"
 )
 
 
-def claim_new(unit: Unit, session: int, queues: Sequence[str], want: int) -> list[Claim]:
-    """Hand up to `want` READY invocations of these queues (() for all) to the session, by (rank, id)."""
+def claim_new(
+    unit: Unit, session: int, queues: Sequence[str], want: int, before: int | None, *, awaited: bool
+) -> list[Claim]:
+    """Hand up to `want` READY invocations of these queues (() for all) to the session, by (rank, id).
+
+    Args:
+        before: only those of a lower rank; None for any.
+        awaited: only those that somebody waits for or comes after, and children.
+    """
     claims: list[Claim] = []
     if want <= 0:
         return claims
@@ -36,21 +47,24 @@ def claim_new(unit: Unit, session: int, queues: Sequence[str], want: int) -> lis
         if serves(queues, name)
     ]
     while numbers and len(claims) < want:
-        rows = _first(unit, numbers, want - len(claims))
+        rows = _first(unit, numbers, want - len(claims), _ANY_RANK if before is None else before, awaited=awaited)
         claims += _take(unit, session, rows)
         if not unit.flush_ended():
             break
     return claims
 
 
-def _first(unit: Unit, numbers: Sequence[int], limit: int) -> list[tuple[Any, ...]]:
+def _first(unit: Unit, numbers: Sequence[int], limit: int, before: int, *, awaited: bool) -> list[tuple[Any, ...]]:
     """Return the rows that come first over all queues."""
     connection = unit.connection
+    which = f"WHERE {_FIRST}{_AWAITED if awaited else ''}{_IN_ORDER}"
     if len(numbers) == 1:
-        return connection.execute(_FIRST_OF_QUEUE, (numbers[0], limit)).fetchall()
+        return connection.execute(_WHAT + which, (numbers[0], before, limit)).fetchall()
     heads: list[tuple[int, InvocationId]] = []
     for number in numbers:
-        heads += connection.execute(_HEADS, (number, limit)).fetchall()
+        heads += connection.execute(
+            (_HEADS_WITH_CALLS if awaited else _HEADS) + which, (number, before, limit)
+        ).fetchall()
     chosen = [invocation_id for _, invocation_id in sorted(heads)[:limit]]
     found = {row[0]: row for row in select_in(connection, _THESE, chosen)}
     return [found[each] for each in chosen]
@@ -96,20 +110,29 @@ def _take(unit: Unit, session: int, rows: Sequence[tuple[Any, ...]]) -> list[Cla
     ]
 
 
-def claim_by_id(unit: Unit, session: int, ids: Sequence[InvocationId]) -> list[ClaimIdReply]:
-    """Claim these very invocations where they are READY without an owner."""
+def claim_by_id(
+    unit: Unit, session: int, ids: Sequence[InvocationId], queues: Sequence[str], most: int | None
+) -> list[ClaimIdReply]:
+    """Claim up to `most` of these very invocations where they are READY without an owner, in one of the queues."""
     unit.load(ids)
-    return [_claim_one(unit, session, each) for each in ids]
+    replies: list[ClaimIdReply] = []
+    claimed = 0
+    for each in ids:
+        if most is not None and claimed >= most:
+            break
+        replies.append(_claim_one(unit, session, each, queues))
+        claimed += replies[-1].verdict is ClaimIdVerdict.CLAIMED
+    return replies
 
 
-def _claim_one(unit: Unit, session: int, invocation_id: InvocationId) -> ClaimIdReply:
+def _claim_one(unit: Unit, session: int, invocation_id: InvocationId, queues: Sequence[str]) -> ClaimIdReply:
     live = unit.live(invocation_id)
     if live is None:
         known = unit.ended_by(invocation_id) is not None
         return ClaimIdReply(ClaimIdVerdict.FINAL if known else ClaimIdVerdict.UNKNOWN)
     if live.owner is not None:
         return ClaimIdReply(ClaimIdVerdict.BUSY)
-    if live.state != READY or _is_paused(unit, live.queue):
+    if live.state != READY or not _is_open(unit, live.queue, queues):
         return ClaimIdReply(ClaimIdVerdict.NOT_READY)
     unit.flush()
     claims = _take(unit, session, select_in(unit.connection, _THESE, [invocation_id]))
@@ -118,6 +141,7 @@ def _claim_one(unit: Unit, session: int, invocation_id: InvocationId) -> ClaimId
     return ClaimIdReply(ClaimIdVerdict.CLAIMED, claims[0])
 
 
-def _is_paused(unit: Unit, queue: int) -> bool:
-    row = unit.connection.execute("SELECT paused FROM queue WHERE id = ?", (queue,)).fetchone()
-    return bool(row and row[0])
+def _is_open(unit: Unit, queue: int, queues: Sequence[str]) -> bool:
+    """Whether a queue is one of `queues` and not paused."""
+    row = unit.connection.execute("SELECT paused, name FROM queue WHERE id = ?", (queue,)).fetchone()
+    return row is not None and not row[0] and serves(queues, row[1])

@@ -27,7 +27,7 @@ def exchange(unit: Unit, request: Exchange) -> ExchangeReply:
     _, more = tick(unit, request.tick_budget)
     resumed = go_on(unit, session, request.want)
     left = request.want - len(resumed) if request.claim_new else 0
-    claims = claim_new(unit, session, request.queues, left)
+    claims = claim_new(unit, session, request.queues, left, request.before, awaited=request.awaited)
     inbox = fetch_inbox(unit, session)
     sleeps = request.idle and len(resumed) + len(claims) < request.want
     unit.wake()

@@ -104,10 +104,12 @@ class SqliteOrchestrator(Orchestrator):
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         return self._by_session(lambda unit: exchange(unit, request))
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
         def claim(unit: Unit) -> list[ClaimIdReply]:
             renew(unit, session, lease_of(unit, session))
-            return claim_by_id(unit, session, ids)
+            return claim_by_id(unit, session, ids, queues, most)
 
         return self._by_session(claim)
 

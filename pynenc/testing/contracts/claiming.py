@@ -6,7 +6,7 @@ import pytest
 
 from pynenc.errors import SessionGone
 from pynenc.model.ids import new_invocation_id
-from pynenc.model.records import ClaimIdVerdict, Crash, Retry
+from pynenc.model.records import ClaimIdVerdict, Crash, Fence, Retry
 from pynenc.model.status import InvocationStatus
 from pynenc.testing.contracts.store import SECOND_US, Store, StoreContract, submission
 
@@ -129,6 +129,65 @@ class ClaimingContract(StoreContract):
         ]
         assert replies[0].claim is not None
         assert replies[0].claim.epoch == 1
+
+    def test_claims_by_id_end_with_as_many_as_were_wanted(self, store: Store) -> None:
+        runner = store.runner()
+        ids = [store.submit() for _ in range(3)]
+
+        replies = store.perform(store.orchestrator.claim_ids(runner, ids, most=2))
+
+        assert [reply.claim.invocation_id for reply in replies if reply.claim is not None] == ids[:2]
+        assert store.status(ids[2]) is InvocationStatus.REGISTERED
+
+    def test_claims_by_id_leave_queues_alone_that_are_not_served(self, store: Store) -> None:
+        runner = store.runner()
+        mine, other, rust = store.submit(queue="a"), store.submit(queue="b"), store.submit(queue="rust:a")
+
+        replies = store.perform(store.orchestrator.claim_ids(runner, [other, rust, mine], queues=("a",)))
+        anywhere = store.perform(store.orchestrator.claim_ids(runner, [other, rust]))
+
+        not_ready, claimed = ClaimIdVerdict.NOT_READY, ClaimIdVerdict.CLAIMED
+        assert [reply.verdict for reply in replies] == [not_ready, not_ready, claimed]
+        assert [reply.verdict for reply in anywhere] == [claimed, not_ready]
+
+    def test_claims_may_be_limited_to_what_ranks_before_something(self, store: Store) -> None:
+        runner = store.runner()
+        submitted = [store.submit(queue=queue, key=key) for queue, key in (("a", 1), ("b", 2), ("a", 3), ("b", 4))]
+        bound = store.control(submitted[2]).rank
+
+        one_queue = store.exchange(runner, want=10, queues=("a",), before=bound).claims
+        all_queues = store.exchange(runner, want=10, before=bound).claims
+        rest = store.exchange(runner, want=10).claims
+
+        assert [claim.invocation_id for claim in one_queue] == submitted[:1]
+        assert [claim.invocation_id for claim in all_queues] == submitted[1:2]
+        assert [claim.invocation_id for claim in rest] == submitted[2:]
+
+    def test_claims_may_be_limited_to_what_somebody_needs(self, store: Store) -> None:
+        waiter = store.running(store.runner())
+        _, awaited, _, before = (store.submit(queue=queue) for queue in ("a", "b", "a", "a"))
+        child = store.submit(queue="a", parent=Fence(waiter.session, waiter.invocation_id, waiter.epoch))
+        store.submit(after=(before,))
+        store.suspend(waiter, awaited)
+        runner = store.runner()
+
+        one_queue = store.exchange(runner, want=1, queues=("a",), awaited=True).claims
+        all_queues = store.exchange(runner, want=10, awaited=True).claims
+
+        assert [claim.invocation_id for claim in one_queue] == [before]
+        assert [claim.invocation_id for claim in all_queues] == [awaited, child]
+
+    def test_what_expired_is_passed_over_under_such_a_limit_too(self, store: Store) -> None:
+        runner = store.runner()
+        late = store.submit(key=1, expires_us=SECOND_US)
+        good = store.submit(key=2)
+        bound = store.control(good).rank + 1
+        store.clock.advance(2)
+
+        claims = store.exchange(runner, want=1, tick_budget=0, before=bound).claims
+
+        assert [claim.invocation_id for claim in claims] == [good]
+        assert store.status(late) is InvocationStatus.EXPIRED
 
     def test_an_ended_session_claims_nothing(self, store: Store) -> None:
         runner = store.runner()

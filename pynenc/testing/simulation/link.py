@@ -108,8 +108,10 @@ class Link(Orchestrator):
         reply: ExchangeReply = yield StoreCall("exchange", request)
         return reply
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        replies: list[ClaimIdReply] = yield StoreCall("claim_ids", session, ids)
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
+        replies: list[ClaimIdReply] = yield StoreCall("claim_ids", session, ids, queues=queues, most=most)
         return replies
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:
