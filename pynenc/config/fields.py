@@ -92,6 +92,11 @@ class RunnerSettings:
     max_crashes = Setting[int](
         kinds.whole(), 5, "Times that an invocation may take its worker down with it before it fails for good."
     )
+    max_parked = Setting[int](
+        kinds.whole(),
+        0,
+        "Bodies that may wait for others before a runner takes only what they need; 0 for the runner's own default.",
+    )
     concurrency = Setting[int](
         kinds.whole(),
         0,

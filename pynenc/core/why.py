@@ -14,6 +14,8 @@ from pynenc.ports.backend import Backend
 
 _NAMED = 3
 """How many of several things a sentence names."""
+_MOST_AHEAD = 256
+"""So much a runner claims ahead of its slots at most."""
 
 
 def explain(backend: Backend, invocation_id: InvocationId) -> Op[str]:
@@ -82,7 +84,11 @@ def _owned(standing: Standing, control: Control) -> str:
 def _suspended(standing: Standing, control: Control) -> str:
     until = "" if control.wait_until_us is None else f", at the longest until {_instant(control.wait_until_us)}"
     since = _ago(standing, control.suspended_at_us)
-    return f"is waiting for {_awaited(standing)} since {since}{until}; it holds no slot of {_name(standing.owner)}."
+    crowded = f", which has {_crowd(standing.owner)}" if standing.owner and _at_bound(standing.owner) else ""
+    return (
+        f"is waiting for {_awaited(standing)} since {since}{until}; "
+        f"it holds no slot of {_name(standing.owner)}{crowded}."
+    )
 
 
 def _resumable(standing: Standing) -> str:
@@ -111,7 +117,12 @@ def _ready(standing: Standing, control: Control) -> str:
     if not standing.listeners:
         return f"is not run because no runner listens on queue {queue!r}."
     back = _why_back(control)
-    free = [row for row in standing.listeners if row.running < row.info.slots]
+    if all(_at_bound(row) for row in standing.listeners):
+        crowds = ", ".join(f"{_name(row)} has {_crowd(row)}" for row in standing.listeners[:_NAMED])
+        return (
+            f"waits{back} because {crowds}: until some of them go on, only what these need is run; {_ahead(standing)}."
+        )
+    free = [row for row in standing.listeners if row.running < row.info.slots and not _at_bound(row)]
     if not free:
         return f"waits{back} because {_busy(standing.listeners)}; {_ahead(standing)}."
     return f"is next for {_name(free[0])}{back}; {_ahead(standing)}."
@@ -127,6 +138,21 @@ def _why_back(control: Control) -> str:
             return f" to be run again (its worker died, {control.crashes} so far)"
         case _:
             return ""
+
+
+def _at_bound(row: SessionRow) -> bool:
+    """Whether as many bodies of a runner wait as may."""
+    return 0 < row.info.max_parked <= _waiting(row)
+
+
+def _waiting(row: SessionRow) -> int:
+    # Coroutines that wait are OWNED, like those that run and what was claimed ahead.
+    beyond = row.running - row.info.slots
+    return beyond if beyond > _MOST_AHEAD else row.owned - row.running
+
+
+def _crowd(row: SessionRow) -> str:
+    return f"as many bodies that wait for others as it may ({_waiting(row)}, max_parked={row.info.max_parked})"
 
 
 def _busy(listeners: Sequence[SessionRow]) -> str:

@@ -30,6 +30,7 @@ from pynenc.runners.run_keeper import RunKeeper
 from pynenc.runners.settler import Settler
 from pynenc.runners.steering import Steering
 from pynenc.runners.store_session import StoreSession
+from pynenc.runners.wait_bound import WaitBound
 
 logger = logging.getLogger(__name__)
 
@@ -67,11 +68,15 @@ class ControlLoop:
         self._runs = RunKeeper(
             executor, self._settler, claimer, clock, stop_grace_s=config.stop_grace_s, name=self._name
         )
+        self._bound = WaitBound(
+            self._runs.table, config.park_limits, slots=executor.slots, waits_of=self._runs.waits_of, clock=clock
+        )
         self._session = StoreSession(
             orchestrator,
             self._runs,
             self._settler,
             claimer,
+            self._bound,
             executor,
             self._steering,
             config,
@@ -123,6 +128,7 @@ class ControlLoop:
                     self._drain.begin(self._steering.drain_grace_s)
                 self._runs.stop_overdue()
                 self._return_unstarted()
+                self._mind_bound()
                 if self._session.exchange_due():
                     yield from self._session.exchange()
                 elif self._drain.should_look_around():
@@ -147,6 +153,13 @@ class ControlLoop:
             self._recall_s = now_s + self._config.unstarted_most_s
             if self._executor.spare() < 0:
                 self._executor.recall(older_than_s=self._config.unstarted_most_s)
+
+    def _mind_bound(self) -> None:
+        """Hand back what has not begun when the bound of waiting bodies is reached, and ask for work anew."""
+        if self._bound.crossed():
+            if self._bound.reached and self._executor.spare() < 0:
+                self._executor.recall(older_than_s=0.0)
+            self._session.bound_crossed()
 
     def _nap(self) -> Op[None]:
         """Sleep until something happens or is due."""

@@ -120,7 +120,7 @@ class Dispatcher:
         now_s = self._clock()
         ready = [worker for worker in workers if not worker.apart and self._takes(worker)]
         share = max(1, -(-len(self._backlog) // max(1, len(ready))))
-        for worker in sorted(ready, key=lambda each: each.busy):
+        for worker in sorted(ready, key=lambda each: (each.busy, each.parked)):
             take = min(self._room(worker, now_s), share, len(self._backlog))
             most = most_of(worker)
             take = take if most is None else min(take, most)

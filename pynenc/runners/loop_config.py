@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from pynenc.runners.wait_bound import ParkLimits
+
 
 class LoopConfig(Struct, frozen=True, kw_only=True):
     """Numbers of one runner. Durations in seconds."""
@@ -21,6 +23,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     """Most invocations in one exchange, and most that are claimed ahead."""
     max_settle: int = 256
     """Most completions in one exchange."""
+    park_limits: ParkLimits = ParkLimits(bodies=64, stacks=64)
+    """So many bodies may wait for others before it claims only what the first of them need."""
     tick_budget: int = 32
     report_after_s: float = 0.05
     """A body that runs so long is reported as started; a shorter one only by its completion."""

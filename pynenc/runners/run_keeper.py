@@ -97,7 +97,7 @@ class RunKeeper:
         if reply.resumed:
             self._resume(reply.resumed)
         if reply.claims:
-            self._start(reply.claims)
+            self.start(reply.claims)
         if reply.inbox:
             self._read(reply.inbox)
 
@@ -125,7 +125,8 @@ class RunKeeper:
             reply = WaitReply(outcomes=item.outcomes, timed_out=item.timed_out)
             self._go_on(item.invocation_id, item.epoch, reply)
 
-    def _start(self, claims: tuple[Claim, ...]) -> None:
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Run what was claimed."""
         sound = [claim for claim in claims if self._entered(claim)]
         self._executor.run(sound)
         for claim in sound:
@@ -237,7 +238,7 @@ class RunKeeper:
         if run is not None:
             self.table.suspended(run, suspend, self._clock())
             # Cycles of suspended runs are the store's to find; of coroutines it does not know what they await.
-            cycle = find_cycle(run.invocation_id, suspend.waits, self._waits_of) if self.watch.in_use else ()
+            cycle = find_cycle(run.invocation_id, suspend.waits, self.waits_of) if self.watch.in_use else ()
             if cycle:
                 self._go_on(suspend.invocation_id, suspend.epoch, WaitReply(cycle=cycle))
             else:
@@ -253,15 +254,15 @@ class RunKeeper:
 
     def _watches(self, run: Run, waits: tuple[InvocationId, ...]) -> None:
         self.watch.change((run.invocation_id, run.epoch), waits)
-        cycle = find_cycle(run.invocation_id, waits, self._waits_of) if waits else ()
+        cycle = find_cycle(run.invocation_id, waits, self.waits_of) if waits else ()
         if cycle:
             self._executor.observe([Observation(run.invocation_id, run.epoch, cycle=cycle)])
         if waits:
-            self.table.stop_clock(run, self._clock())
+            self.table.branch_waits(run, self._clock())
         else:
-            self.table.start_clock(run, self._clock())
+            self.table.no_branch_waits(run, self._clock())
 
-    def _waits_of(self, invocation_id: InvocationId) -> Iterable[InvocationId]:
+    def waits_of(self, invocation_id: InvocationId) -> Iterable[InvocationId]:
         """Return what a run of this runner waits for: as a whole, or some branch of it."""
         run = self.table.get(invocation_id)
         if run is None:

@@ -9,6 +9,7 @@ from enum import IntEnum
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.policies import decode_policy
 from pynenc.model.records import Claim, Started, Suspend
+from pynenc.runners.waiting_runs import WaitingRuns
 
 
 class Phase(IntEnum):
@@ -33,6 +34,7 @@ class Run:
         "invocation_id",
         "phase",
         "queue",
+        "rank",
         "suspend",
         "timeout_s",
         "used_s",
@@ -46,6 +48,8 @@ class Run:
         self.counted = False
         """Whether it counts as in hand."""
         self.phase = Phase.CLAIMED
+        self.rank = claim.rank
+        """Its place among those that wait here; falls when somebody before it waits for it."""
         self.worker = 0
         self.began_s: float | None = None
         """When the current stretch of running began; None while it does not run."""
@@ -69,6 +73,9 @@ class RunTable:
         self.in_hand: dict[str, int] = {}
         """By queue: how many run or are about to; those that wait for others do not count."""
         self._deadlines: list[tuple[float, InvocationId, Epoch, int]] = []
+        self.waiting = WaitingRuns()
+        self.ended = 0
+        """How many runs were forgotten so far."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -96,6 +103,8 @@ class RunTable:
             return None
         del self._runs[invocation_id]
         self._uncount(run)
+        self.ended += 1
+        self.waiting.discard(run)
         if run.phase is Phase.CLAIMED:
             self._unbegun -= 1
         elif self._unreported:
@@ -139,7 +148,18 @@ class RunTable:
         self._unreported.pop(run.invocation_id, None)
         run.phase = Phase.SUSPENDED
         run.suspend = suspend
-        self.stop_clock(run, now_s)
+        self.waiting.add(run, whole=True)
+        self._stop_clock(run, now_s)
+
+    def branch_waits(self, run: Run, now_s: float) -> None:
+        """Note that some branch of its body waits: its clock stands still."""
+        self.waiting.add(run, whole=False)
+        self._stop_clock(run, now_s)
+
+    def no_branch_waits(self, run: Run, now_s: float) -> None:
+        """Note that no branch of its body waits any more."""
+        self.waiting.discard(run)
+        self._start_clock(run, now_s)
 
     def resumed(self, run: Run, now_s: float) -> None:
         """Note that its body goes on."""
@@ -163,16 +183,15 @@ class RunTable:
 
     # --- timeouts ---
 
-    def stop_clock(self, run: Run, now_s: float) -> None:
-        """Stop counting its time: it waits."""
+    def _stop_clock(self, run: Run, now_s: float) -> None:
+        # Time that it waits is not its own.
         self._uncount(run)
         if run.began_s is not None:
             run.used_s += now_s - run.began_s
             run.began_s = None
         run.generation += 1
 
-    def start_clock(self, run: Run, now_s: float) -> None:
-        """Count its time from `now_s` on."""
+    def _start_clock(self, run: Run, now_s: float) -> None:
         self._count(run)
         run.began_s = now_s
         run.generation += 1
@@ -201,4 +220,5 @@ class RunTable:
 
     def _running(self, run: Run, at_s: float) -> None:
         run.phase = Phase.RUNNING
-        self.start_clock(run, at_s)
+        self.waiting.discard(run)
+        self._start_clock(run, at_s)

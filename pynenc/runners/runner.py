@@ -23,6 +23,7 @@ from pynenc.runners.pulse import NOT_RUNNING, Health
 from pynenc.runners.signals import StopSignals
 from pynenc.runners.telling import telling
 from pynenc.runners.told_store import told
+from pynenc.runners.wait_bound import ParkLimits
 from pynenc.runners.worker_limits import WorkerLimits
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ class Runner:
     def make_executor(self, name: str) -> Executor:
         """Return a fresh executor."""
         raise NotImplementedError
+
+    def park_limits(self) -> ParkLimits:
+        """Return how many bodies may wait for others."""
+        return sizing.parked_threads(self.app.conf, sizing.threads(self.app.conf))
 
     # --- running ---
 
@@ -179,6 +184,7 @@ class Runner:
         self._store = told(self.app.control, self.app.hooks, conf.app_id)
         self._executor = executor = self.make_executor(name)
         self._bell = self.app.control.doorbell()
+        limits = self.park_limits()
         info = SessionInfo(
             kind=SessionKind.RUNNER,
             name=name,
@@ -187,12 +193,14 @@ class Runner:
             queues=conf.queues,
             slots=executor.most_slots,
             doorbell=self._bell.address,
+            max_parked=limits.bodies,
         )
         config = LoopConfig(
             lease_s=conf.lease_seconds,
             queues=conf.queues,
             queue_limits=sizing.queue_limits(conf),
             prefetch=conf.prefetch,
+            park_limits=limits,
         )
         logger.info("%s starts: %d slots, queues: %s", name, executor.most_slots, ", ".join(conf.queues) or "all")
         return ControlLoop(self._store, executor, self._bell, config, time.monotonic, info)
@@ -248,6 +256,9 @@ class ProcessRunner(Runner):
         """
         return sizing.single(self.app.conf)
 
+    def park_limits(self) -> ParkLimits:
+        return self.processes().park_limits(self.app.conf)
+
 
 class PersistentProcessRunner(ProcessRunner):
     """Published name of the process runner: its workers live as long as it does."""
@@ -274,6 +285,9 @@ class AsyncRunner(Runner):
         from pynenc.runners.asyncio_executor import AsyncioExecutor
 
         return AsyncioExecutor(self.app.execution, slots=sizing.coroutines(self.app.conf), runner_name=name)
+
+    def park_limits(self) -> ParkLimits:
+        return sizing.parked_coroutines(self.app.conf)
 
 
 class DummyRunner(Runner):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from pynenc.errors import ConfigurationError
 from pynenc.runners.scaling import Scaling
+from pynenc.runners.wait_bound import ParkLimits
 from pynenc.runners.worker_config import WorkerConfig, WorkerMode
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 DEFAULT_COROUTINES = 100
 _DEFAULT_THREADS = 8
+_PARKED_PER_SLOT, _LEAST_PARKED = 8, 64
+"""A thread that waits keeps some tens of KiB, a coroutine less than half of that."""
+_PARKED_COROUTINES = 10_000
 
 
 class Processes(Struct, frozen=True):
@@ -30,6 +34,12 @@ class Processes(Struct, frozen=True):
         """Return who decides how many there are at a time."""
         return Scaling(self.least, self.most, shrink_after_s=self.shrink_after_s)
 
+    def park_limits(self, conf: AppConfig) -> ParkLimits:
+        """Return how many bodies of all the workers together may wait for others."""
+        if self.worker.mode is WorkerMode.ASYNCIO:
+            return parked_coroutines(conf)
+        return parked_threads(conf, self.most * self.worker.slots)
+
 
 def threads(conf: AppConfig) -> int:
     """Return how many bodies a thread runner runs at a time."""
@@ -40,6 +50,18 @@ def threads(conf: AppConfig) -> int:
 def coroutines(conf: AppConfig) -> int:
     """Return how many coroutines an asyncio runner runs at a time."""
     return conf.concurrency or DEFAULT_COROUTINES
+
+
+def parked_threads(conf: AppConfig, slots: int) -> ParkLimits:
+    """Return how many bodies may wait for others where each of them keeps a thread."""
+    most = conf.max_parked or max(_LEAST_PARKED, _PARKED_PER_SLOT * slots)
+    return ParkLimits(bodies=most, stacks=most)
+
+
+def parked_coroutines(conf: AppConfig) -> ParkLimits:
+    """Return how many bodies may wait for others where most of them are coroutines."""
+    most = conf.max_parked or _PARKED_COROUTINES
+    return ParkLimits(bodies=most, stacks=min(most, _LEAST_PARKED))
 
 
 def single(conf: AppConfig) -> Processes:

@@ -33,6 +33,7 @@ from pynenc.runners.queue_limits import Ask, QueueLimits
 from pynenc.runners.run_keeper import RunKeeper
 from pynenc.runners.settler import Settler
 from pynenc.runners.steering import Steering
+from pynenc.runners.wait_bound import WaitBound
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class StoreSession:
         runs: is told what the store says, and asked what to report.
         settler: what is to be told to the store.
         claimer: how much work to ask for.
+        bound: which work, when many bodies wait.
         executor: asked for its free slots.
         steering: whether the runner goes on, and how it sleeps.
         config: numbers.
@@ -65,6 +67,7 @@ class StoreSession:
         runs: RunKeeper,
         settler: Settler,
         claimer: Claimer,
+        bound: WaitBound,
         executor: Executor,
         steering: Steering,
         config: LoopConfig,
@@ -76,6 +79,7 @@ class StoreSession:
         self._runs = runs
         self._settler = settler
         self._claimer = claimer
+        self._bound = bound
         self._executor = executor
         self._steering = steering
         self._config = config
@@ -200,14 +204,22 @@ class StoreSession:
             return True
         if self._look_s is not None and now_s >= self._look_s and self._runs.table.has_unreported:
             return True
-        return self._steering.accepting and self._claimer.should_ask(self._executor.spare())
+        return self._steering.accepting and self._should_ask(self._executor.spare())
+
+    def _should_ask(self, spare: int) -> bool:
+        return self._bound.look_due(spare) if self._bound.reached else self._claimer.should_ask(spare)
+
+    def bound_crossed(self) -> None:
+        """Note that as many bodies wait as may, or that this is over: what was asked for before is no measure."""
+        self._claimer.reset()
 
     def due_at_s(self, now_s: float) -> float:
         """Return when an exchange is due at the latest if nothing happens until then."""
         if self._retry_s is not None:
             # Nothing else makes an exchange due now: an overdue heartbeat must not keep the loop spinning.
             return self._retry_s
-        moments = (self._heartbeat_s, self._due_s, self._next_look_s(now_s))
+        awaited_s = self._bound.due_at_s(self._executor.spare()) if self._steering.accepting else None
+        moments = (self._heartbeat_s, self._due_s, self._next_look_s(now_s), awaited_s)
         return min(moment for moment in moments if moment is not None)
 
     def _next_look_s(self, now_s: float) -> float | None:
@@ -277,12 +289,15 @@ class StoreSession:
         assert self._session is not None
         batch, notes = self._settler.batch(), self._settler.notes()
         spare = self._executor.spare()
-        self._claimer.slots = self._executor.slots
+        self._claimer.slots = self._bound.slots = self._executor.slots
         accepting = self._steering.accepting
         ask = Ask(self._config.queues, max(0, spare), claims=False)
+        only = None
         if accepting:
-            ask = self._limits.ask(self._claimer.want(spare))
-        idle = accepting and spare > 0 and ask.wide and ask.claims
+            only = self._bound.only()
+            ask = self._limits.ask(self._bound.want(self._claimer.want(spare), spare))
+        # At the bound it must not be rung in place of others for what it would not take.
+        idle = accepting and spare > 0 and ask.wide and ask.claims and only is None
         sent_s = self._clock()
         request = Exchange(
             session=self._session,
@@ -293,6 +308,8 @@ class StoreSession:
             queues=ask.queues,
             language=self._config.language,
             claim_new=ask.claims,
+            before=only.before if only else None,
+            awaited=only is not None and only.awaited,
             idle=idle,
             tick_budget=self._config.tick_budget,
         )
@@ -307,6 +324,21 @@ class StoreSession:
         self._claimer.answered(asked=ask.want, got=got, registered=heard)
         self._settler.settled(batch, notes)
         self._apply(batch, reply, now_s)
+        if only is not None:
+            yield from self._claim_awaited(ask, got)
+
+    def _claim_awaited(self, ask: Ask, got: int) -> Op[None]:
+        """Claim by id what waiting bodies need and their queues did not give."""
+        assert self._session is not None
+        most = min(self._executor.spare(), ask.want - got) if ask.claims else 0
+        ids = self._bound.ids() if most > 0 else ()
+        if ids:
+            replies = yield from self._orchestrator.claim_ids(self._session, ids, queues=ask.queues, most=most)
+            claims = [reply.claim for reply in replies if reply.claim is not None]
+            self._runs.start(claims)
+            self._bound.claimed(claims)
+            got += len(claims)
+        self._bound.looked(self._executor.spare(), found=got > 0)
 
     def _apply(self, batch: tuple[Completion, ...], reply: ExchangeReply, now_s: float) -> None:
         self._again = self._again or reply.more

@@ -166,6 +166,11 @@ class WorkerProcess:
         return self.slots - self.busy + len(self._unbegun)
 
     @property
+    def parked(self) -> int:
+        """How many of its bodies wait for others."""
+        return self._parked
+
+    @property
     def unbegun(self) -> Collection[SentRun]:
         """What has not begun, in the order sent."""
         return self._unbegun.values()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from pynenc import Pynenc
 from pynenc.errors import InvocationNotFound
+from pynenc.invocation import InvocationStatus
 from pynenc.testing.engine import Engine
 
 Attach = Callable[[Pynenc], Engine]
@@ -146,3 +148,29 @@ def test_all_slots_of_the_runner_are_busy(tmp_path: object) -> None:
 def test_an_unknown_invocation_is_an_error(app: Pynenc) -> None:
     with pytest.raises(InvocationNotFound):
         app.get_invocation("0192f0c1-0000-7000-8000-000000000000")
+
+
+def test_as_many_bodies_of_the_runner_wait_as_may() -> None:
+    app = Pynenc("memory://", app_id="crowded", config_values={"max_threads": 1, "max_parked": 1})
+
+    @app.task
+    def child() -> None: ...
+
+    @app.task
+    def parent() -> None:
+        child.options(delay=3600)().wait()
+
+    with app.running(drain_timeout=0):
+        first = parent()
+        _wait_for(lambda: first.status is InvocationStatus.PAUSED)
+        waiting, other = first.why(), child().why()
+
+    crowd = "has as many bodies that wait for others as it may (1, max_parked=1)"
+    assert f", which {crowd}." in waiting
+    assert f" {crowd}: until some of them go on, only what these need is run; nothing is ahead of it." in other
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.01)

@@ -51,6 +51,7 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "worker_mode": ("ASYNCIO", "asyncio"),
     "enforce_max_processes": ("no", False),
     "idle_timeout_process_sec": ("30", 30.0),
+    "max_parked": ("16", 16),
     "queues": ("mail, reports", ("mail", "reports")),
     "queue_selection_strategy": ("round_robin", "round_robin"),
     "sqlite_db_path": ("/data/x.db", "/data/x.db"),

@@ -39,6 +39,8 @@ from pynenc.ports.executor import (
     StopReason,
     WaitWanted,
 )
+from pynenc.ports.scheduler import Rank, RankContext
+from pynenc.scheduling.fifo import FifoScheduler
 from pynenc.testing.simulation.history import Execution
 from pynenc.testing.simulation.link import Link, Park, Sleep
 from pynenc.testing.simulation.programs import Ending, Note, Program, Spawn, Step, Take, WaitFor
@@ -64,7 +66,7 @@ class Host(Protocol):
 
 
 class _Body:
-    __slots__ = ("abandoned", "claim", "execution", "interruptible", "parked", "since_s", "stopping", "thread")
+    __slots__ = ("abandoned", "claim", "execution", "interruptible", "parked", "since_s", "stopping", "thread", "waits")
 
     def __init__(self, claim: Claim, since_s: float) -> None:
         self.claim = claim
@@ -72,6 +74,7 @@ class _Body:
         self.thread: Thread | None = None
         self.execution: Execution | None = None
         self.parked = False
+        self.waits: tuple[InvocationId, ...] = ()
         self.interruptible = False
         self.stopping: StopReason | None = None
         self.abandoned = False
@@ -81,6 +84,7 @@ class SimulatedExecutor(Executor):
     """Runs programs in `slots` slots of one process.
 
     Args:
+        children_first: whether children rank before their parents.
         by_force: whether bodies that do not end when asked can be killed, as in worker processes.
         records: where executions are noted.
     """
@@ -96,6 +100,7 @@ class SimulatedExecutor(Executor):
         *,
         slots: int,
         by_force: bool,
+        children_first: bool,
         number: int,
     ) -> None:
         self.slots = slots
@@ -107,6 +112,7 @@ class SimulatedExecutor(Executor):
         self._rng = rng
         self._records = records
         self._by_force = by_force
+        self._children_first = children_first
         self._number = number
         self._bodies: dict[RunKey, _Body] = {}
         self._queued: deque[_Body] = deque()
@@ -114,6 +120,10 @@ class SimulatedExecutor(Executor):
         self._busy: list[_Body] = []
         self._events: list[ExecutorEvent] = []
         self._closed = False
+        self.given = 0
+        """How many claims it was given."""
+        self.most_parked = 0
+        """So many bodies waited at a time, at most."""
 
     # --- the port ---
 
@@ -134,7 +144,18 @@ class SimulatedExecutor(Executor):
     def spare(self) -> int:
         return self.slots - len(self._busy) - len(self._queued) - len(self._resuming)
 
+    @property
+    def parked(self) -> int:
+        """How many bodies wait."""
+        return sum(body.parked for body in self._bodies.values())
+
+    @property
+    def awaited(self) -> list[tuple[InvocationId, ...]]:
+        """What each of them waits for."""
+        return [body.waits for body in self._bodies.values() if body.parked]
+
     def run(self, claims: Sequence[Claim]) -> None:
+        self.given += len(claims)
         for claim in claims:
             body = _Body(claim, self._process.clock_s())
             self._bodies[(claim.invocation_id, claim.epoch)] = body
@@ -319,12 +340,18 @@ class SimulatedExecutor(Executor):
 
     def _spawn(self, body: _Body, number: int, step: Spawn) -> Op[bool]:
         claim = body.claim
+        rank = Rank(128, None)
+        if self._children_first:
+            rank = FifoScheduler().rank(RankContext(task_id="simulated", queue=claim.queue, parent_rank=claim.rank))
         items = [
             Submission(
                 invocation_id=child_invocation_id(claim.invocation_id, claim.attempt, b"%d" % number, occurrence),
                 task_id="simulated",
                 arguments=b"%d" % program,
-                queue=claim.queue,
+                queue=step.queue or claim.queue,
+                band=rank.band,
+                key=rank.key,
+                delay_us=step.delay_us,
                 parent=Fence(claim.session, claim.invocation_id, claim.epoch),
             )
             for occurrence, program in enumerate(step.programs)
@@ -350,6 +377,8 @@ class SimulatedExecutor(Executor):
             invocation_id=claim.invocation_id, epoch=claim.epoch, waits=waits, need=need, timeout_us=timeout_us
         )
         body.parked = True
+        body.waits = waits
+        self.most_parked = max(self.most_parked, self.parked)
         self._busy.remove(body)
         self._tell(WaitWanted(suspend))
         self._fill()

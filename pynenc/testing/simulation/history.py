@@ -60,7 +60,7 @@ class Finding(Struct, frozen=True):
     """Something that must not be."""
 
     check: str
-    """Which promise is broken: C1..C12 as in the checker, I1..I8 for structure."""
+    """Which promise is broken: C1..C13 as in the checker, I1..I8 for structure."""
     invocation_id: InvocationId | None
     detail: str
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from pynenc.model.ids import InvocationId
 from pynenc.model.records import Control, Exchange, Snapshot, Violation
 from pynenc.model.status import InvocationStatus, State
 from pynenc.testing.simulation.history import Applied, Finding
@@ -24,6 +25,7 @@ def passed_over(record: Applied, snapshots: Collection[Snapshot], paused: Collec
         if control is not None and control.state is State.READY:
             mine = control.owner == request.session and not expired
             free = control.owner is None and request.claim_new and snapshot.call.queue not in paused
+            free = free and not request.awaited and (request.before is None or control.rank < request.before)
             if mine or (free and _serves(request.queues, snapshot.call.queue)):
                 detail = f"claimable, but session {request.session} got {found} of {request.want} wanted"
                 yield Finding("C7", snapshot.call.invocation_id, detail)
@@ -52,6 +54,30 @@ def unserved(
             if control.owner is None and serving:
                 detail = f"lies there {control.state.name} at epoch {control.epoch}, served by {serving}"
                 yield Finding("C9", snapshot.call.invocation_id, detail)
+
+
+def left_waiting(
+    snapshots: Iterable[Snapshot],
+    awaited: Sequence[tuple[InvocationId, ...]],
+    queues: tuple[str, ...],
+    paused: Collection[str],
+) -> Iterator[Finding]:
+    """Return what a runner without work does not claim although each of its bodies waits for something claimable.
+
+    Args:
+        awaited: what each of its bodies waits for.
+    """
+    claimable = {
+        snapshot.call.invocation_id
+        for snapshot in snapshots
+        if snapshot.control is not None
+        and snapshot.control.state is State.READY
+        and snapshot.control.owner is None
+        and _serves(queues, snapshot.call.queue)
+        and snapshot.call.queue not in paused
+    }
+    if awaited and all(claimable.intersection(ids) for ids in awaited):
+        yield Finding("C13", awaited[0][0], "lies there READY, and its runner has nothing to do but wait for it")
 
 
 def _runnable(control: Control, now_us: int) -> bool:

@@ -28,6 +28,10 @@ class Spawn(Struct, frozen=True, kw_only=True):
     programs: tuple[int, ...]
     need: int | None = None
     timeout_us: int | None = None
+    delay_us: int = 0
+    """So long after their submission the children cannot be claimed."""
+    queue: str = ""
+    """Where they go; "" for the queue of their parent."""
 
 
 class WaitFor(Struct, frozen=True, kw_only=True):

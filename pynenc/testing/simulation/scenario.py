@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pynenc.model.ids import InvocationId
 from pynenc.model.policies import RunPolicy, encode_policy
@@ -27,6 +27,9 @@ FAULTS = (
     "clock_rate",
 )
 """Kinds of things that go wrong; a run may leave some out."""
+
+
+_POOLS = ("default", "other")
 
 
 class Submit(Struct, frozen=True):
@@ -58,6 +61,8 @@ class RunnerPlan(Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     by_force: bool
     prefetch: bool
+    max_parked: int = 1_000_000
+    """So many bodies may wait before the runner is at its bound."""
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
@@ -73,6 +78,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     rate: float
     """Share of messages that meet with a fault."""
     tick_budget: int
+    children_first: bool = False
+    """Whether children rank before their parents, as the default scheduler has it, or behind all that is there."""
 
 
 def draw(seed: int, *, without: frozenset[str] = frozenset(), most_items: int | None = None) -> Scenario:
@@ -89,16 +96,31 @@ def draw(seed: int, *, without: frozenset[str] = frozenset(), most_items: int | 
         clients = tuple(script[:most_items] for script in clients)
     calm = rng.random() < 0.15
     faults = tuple(kind for kind in FAULTS if rng.random() < 0.6)
+    waiting = Random(f"waiting {seed}")
+    pools = waiting.random() < 0.05
+    if pools or waiting.random() < 0.2:
+        crowd = Timed(waiting.randint(0, 5_000), _Writer(waiting, writer).crowd(pools=pools))
+        clients = (*clients[:-1], (crowd, *clients[-1]))
+    runners = tuple(_bounded(_runner(rng), waiting) for _ in range(rng.choice((1, 2, 2, 3))))
+    if pools:
+        runners = tuple(structs.replace(runners[0], queues=(queue,)) for queue in _POOLS)
     return Scenario(
         programs=tuple(writer.programs),
         clients=clients,
-        runners=tuple(_runner(rng) for _ in range(rng.choice((1, 2, 2, 3)))),
+        runners=runners,
         tickers=rng.choice((0, 1)),
         lease_us=rng.choice((400_000, 1_000_000, 3_000_000)),
         faults=() if calm else tuple(kind for kind in faults if kind not in without),
         rate=rng.choice((0.01, 0.05, 0.15)),
         tick_budget=rng.choice((1, 2, 32, 32)),
+        children_first=waiting.random() < 0.5,
     )
+
+
+def _bounded(plan: RunnerPlan, rng: Random) -> RunnerPlan:
+    if rng.random() < 0.4:
+        return plan
+    return structs.replace(plan, max_parked=rng.choice((1, 1, 2, 4)))
 
 
 def _runner(rng: Random) -> RunnerPlan:
@@ -111,13 +133,17 @@ def _runner(rng: Random) -> RunnerPlan:
 
 
 class _Writer:
-    """Writes scripts and the programs they need."""
+    """Writes scripts and the programs they need.
 
-    def __init__(self, rng: Random) -> None:
+    Args:
+        after: another writer to go on from, with another source of chance.
+    """
+
+    def __init__(self, rng: Random, after: _Writer | None = None) -> None:
         self._rng = rng
-        self.programs: list[Program] = []
-        self._ids: list[InvocationId] = []
-        self._count = 0
+        self.programs: list[Program] = [] if after is None else after.programs
+        self._ids: list[InvocationId] = [] if after is None else after._ids
+        self._count: int = 0 if after is None else after._count + 10
         self._current = self._id(0)
 
     def client(self) -> tuple[Timed, ...]:
@@ -135,6 +161,43 @@ class _Writer:
                 action = PauseQueue(queue=rng.choice(("default", "other")), for_us=rng.randint(1_000, 400_000))
             script.append(Timed(rng.choice((0, 3_000, 30_000, 300_000)), action))
         return tuple(script)
+
+    def crowd(self, *, pools: bool) -> Submit:
+        """Submit many parents at once, whose children and grandchildren are not always due at once.
+
+        Args:
+            pools: whether each generation is in another queue.
+        """
+        rng = self._rng
+        self.programs.append(Program(steps=(Take(rng.choice((100, 2_000, 20_000))),)))
+        program = len(self.programs) - 1
+        for generation in range(2 if pools else rng.choice((1, 1, 2))):
+            spawn = Spawn(
+                programs=(program,) * rng.choice((1, 1, 2)),
+                need=0,
+                delay_us=rng.choice((0, 5_000, 60_000)),
+                queue=_POOLS[generation % 2] if pools else "",
+            )
+            self.programs.append(Program(steps=(spawn,)))
+            program = len(self.programs) - 1
+        items = []
+        for _ in range(rng.randint(8, 16)):
+            items.append(Submission(invocation_id=self._new_id(), task_id="simulated", arguments=b"%d" % program))
+        if rng.random() < 0.3:
+            items += self._strangers([item.invocation_id for item in items])
+        return Submit(tuple(items))
+
+    def _strangers(self, ids: list[InvocationId]) -> list[Submission]:
+        """Return invocations that wait for some of these, to be claimed before them."""
+        items = []
+        for _ in range(4):
+            wait = WaitFor(ids=tuple(self._rng.sample(ids, 2)))
+            self.programs.append(Program(steps=(wait,)))
+            number = len(self.programs) - 1
+            items.append(
+                Submission(invocation_id=self._new_id(), task_id="simulated", arguments=b"%d" % number, band=1)
+            )
+        return items
 
     def _submit(self) -> Submit:
         items = []

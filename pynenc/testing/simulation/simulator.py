@@ -16,6 +16,7 @@ from pynenc.model.status import InvocationStatus
 from pynenc.ports.backend import Backend, ClockUs
 from pynenc.runners.control_loop import ControlLoop
 from pynenc.runners.loop_config import LoopConfig
+from pynenc.runners.wait_bound import ParkLimits
 from pynenc.runners.waiting import Wait
 from pynenc.testing.simulation.actors import Client, ticker
 from pynenc.testing.simulation.bells import Bells, SimulatedBell
@@ -23,7 +24,7 @@ from pynenc.testing.simulation.executor import SimulatedExecutor
 from pynenc.testing.simulation.faults import CrashPoint, Fate, Faults
 from pynenc.testing.simulation.history import Applied, Evidence, Finding, History
 from pynenc.testing.simulation.link import Link, Park, Sleep, StoreCall
-from pynenc.testing.simulation.probes import broken_structure, passed_over, unserved
+from pynenc.testing.simulation.probes import broken_structure, left_waiting, passed_over, unserved
 from pynenc.testing.simulation.scenario import RunnerPlan, Scenario, Timed
 from pynenc.testing.simulation.trace import describe
 from pynenc.testing.simulation.world import Process, Signal, Thread, World
@@ -37,6 +38,8 @@ _LOOKS = 4
 _PROBED = 0.1
 _MOST_NAPS = 200
 """So many waits of no length in a row mean that a loop does nothing but go round."""
+_LEVELS = 4
+"""Each slot may add so many to the bodies that wait: one that ran when the bound was reached, and those below it."""
 _LIVE = tuple(status for status in InvocationStatus if not status.is_final())
 
 
@@ -85,12 +88,13 @@ class Simulator:
         self._signals: dict[int, Signal] = {}
         self._bells = Bells(self._backend.orchestrator)
         self._processes: dict[str, Process] = {}
-        self._loops: list[tuple[Process, ControlLoop, SimulatedExecutor]] = []
+        self._loops: list[tuple[Process, ControlLoop, SimulatedExecutor, RunnerPlan]] = []
         self._clients: list[Client] = []
         self._trace: list[str] | None = [] if trace else None
         self._last_runner = False
         self._paused: set[str] = set()
         self._lying: dict[Finding, int] = {}
+        self._given: dict[SimulatedExecutor, int] = {}
         self._probes = Random(f"probes {seed}")
 
     # --- the run ---
@@ -140,16 +144,30 @@ class Simulator:
 
     def _look_for_idleness(self) -> None:
         """Find work that lies there although somebody could do it: a wake-up was lost."""
-        free = {
-            plan.queues
-            for plan, (_, _, executor) in zip(self._scenario.runners, self._loops, strict=False)
-            if executor.spare() > 0
-        }
+        # One that was given something since the last look is no idler: it was between two of its bodies then.
+        idle = [
+            (executor, plan)
+            for _, _, executor, plan in self._loops
+            if executor.spare() > 0 and executor.given == self._given.get(executor)
+        ]
+        self._given = {executor: executor.given for _, _, executor, _ in self._loops}
+        free = {plan.queues for executor, plan in idle if executor.parked < plan.max_parked}
         snapshots = run(self._backend.state_backend.listing(ListFilter(limit=1_000_000)))
-        lying = unserved(snapshots, free, self._paused, self.store_us())
+        lying = [*unserved(snapshots, free, self._paused, self.store_us())]
+        for executor, plan in idle:
+            if executor.spare() == executor.slots and executor.parked >= plan.max_parked:
+                lying += left_waiting(snapshots, executor.awaited, plan.queues, self._paused)
         self._lying = {found: self._lying.get(found, 0) + 1 for found in lying}
         # Long enough for a doorbell, too short for a heartbeat to make it good.
         self._findings += [found for found, looks in self._lying.items() if looks == _LOOKS]
+
+    def _look_for_crowds(self) -> None:
+        """Find runners in which more bodies wait than may."""
+        for process, _, executor, plan in self._loops:
+            # What was claimed ahead may begin before it is taken back; nobody knows how much that is.
+            if not plan.prefetch and executor.most_parked > plan.max_parked + plan.slots * _LEVELS:
+                detail = f"{executor.most_parked} bodies of {process.name} waited, at most {plan.max_parked} should"
+                self._findings.append(Finding("C13", None, detail))
 
     def _chaos_over(self) -> bool:
         done = all(client.done or not client.process.alive for client in self._clients)
@@ -177,6 +195,7 @@ class Simulator:
         return run(self._backend.state_backend.count(statuses=_LIVE)) == 0
 
     def _result(self, events: int, settled: bool) -> Played:
+        self._look_for_crowds()
         backend = self._backend
         evidence = Evidence(
             history=self._history,
@@ -246,6 +265,7 @@ class Simulator:
             self._history.executions,
             slots=plan.slots,
             by_force=plan.by_force,
+            children_first=self._scenario.children_first,
             number=number,
         )
         self._signals[number] = executor.signal
@@ -254,6 +274,7 @@ class Simulator:
             queues=plan.queues,
             prefetch=plan.prefetch,
             tick_budget=self._scenario.tick_budget,
+            park_limits=ParkLimits(bodies=plan.max_parked, stacks=plan.max_parked),
             stop_grace_s=0.05,
             backoff_most_s=self._scenario.lease_us / 4e6,
         )
@@ -267,7 +288,7 @@ class Simulator:
             doorbell=bell.address,
         )
         loop = ControlLoop(link, executor, bell, config, process.clock_s, info, rng=Random(f"{name} loop {self._seed}"))
-        self._loops.append((process, loop, executor))
+        self._loops.append((process, loop, executor, plan))
         self.start(Thread(process, name, loop.main(), lambda _, error: self._runner_ended(process, error)))
 
     def _runner_ended(self, process: Process, error: BaseException | None) -> None:
@@ -319,7 +340,7 @@ class Simulator:
             self._jump_us += int(size * size * 4 * lease_us)
 
     def _strike_runner(self, kind: str, victim: Process, size: float) -> None:
-        for process, loop, executor in self._loops:
+        for process, loop, executor, _ in self._loops:
             if process is victim and kind == "worker_crash":
                 executor.crash_worker()
             elif process is victim and size < 0.3:
@@ -332,7 +353,7 @@ class Simulator:
 
     def _kill(self, victim: Process) -> None:
         victim.alive = False
-        for process, _, executor in self._loops:
+        for process, _, executor, _ in self._loops:
             if process is victim:
                 executor.close(0.0)
         name, _, life = victim.name.partition("+")
