@@ -205,30 +205,14 @@ _LIST = [
     # --- the bound of waiting bodies ---
     Mutant("bound_ignored", "runners.wait_bound:WaitBound.only", "if not self.reached:", "if True:"),
     Mutant("bound_of_everybody", "runners.wait_bound:WaitBound._first", "max(1, self.slots)", "10**6"),
-    Mutant("bound_never_by_id", "runners.store_session:StoreSession._claim_awaited", "if ids:", "if False:"),
     Mutant(
         "bound_forgets_what_it_claims",
         "runners.store_session:StoreSession._claim_awaited",
         "self._runs.start(claims)",
         "pass",
     ),
-    Mutant(
-        "bound_ranks_nothing_first",
-        "runners.wait_bound:WaitBound.claimed",
-        "min(run.rank, self._waiters[run.invocation_id].rank - 1)",
-        "run.rank",
-    ),
-    Mutant(
-        "bound_passes_nothing_on",
-        "runners.wait_bound:WaitBound.ids",
-        "self._waiting.pass_on(first, self._waits_of)",
-        "pass",
-    ),
-    Mutant("bound_takes_rings", "runners.store_session:StoreSession._exchange", " and only is None", ""),
     Mutant("bound_looks_no_more", "runners.wait_bound:WaitBound.look_due", " or self._clock() >= self._look_at_s", ""),
     Mutant("bound_misses_waits", "runners.run_table:RunTable.suspended", "self.waiting.add(run, whole=True)", "pass"),
-    Mutant("bound_keeps_those_that_go_on", "runners.run_table:RunTable._running", "self.waiting.discard(run)", "pass"),
-    Mutant("bound_keeps_the_dead", "runners.run_table:RunTable.remove", "self.waiting.discard(run)", "pass"),
     Mutant(
         "bound_without_patience",
         "runners.wait_bound:WaitBound._mind_standstill",
@@ -253,7 +237,7 @@ _DISHONEST = [
     ),
     Mutant("epoch_only_fence", _MEMORY + "settling:owned_record", "record.owner != session.number or ", ""),
     Mutant("parent_fence_by_owner_only", _MEMORY + "submitting:holds", " and record.epoch == fence.epoch", ""),
-    Mutant("reverse_order_of_claims", _MEMORY + "claiming:claim_new", "min(heads)", "max(heads)"),
+    Mutant("reverse_order_of_claims", _MEMORY + "claiming:_first", "min(", "max("),
 ]
 DISHONEST_MUTANTS = {mutant.name: mutant for mutant in _DISHONEST}
 """Mistakes that sound runners hardly ever provoke: random traces have to find them."""

@@ -40,6 +40,8 @@ _MOST_NAPS = 200
 """So many waits of no length in a row mean that a loop does nothing but go round."""
 _LEVELS = 4
 """Each slot may add so many to the bodies that wait: one that ran when the bound was reached, and those below it."""
+_LAST_RESORTS = 5
+"""So many more may come while everything stands still."""
 _LIVE = tuple(status for status in InvocationStatus if not status.is_final())
 
 
@@ -165,7 +167,8 @@ class Simulator:
         """Find runners in which more bodies wait than may."""
         for process, _, executor, plan in self._loops:
             # What was claimed ahead may begin before it is taken back; nobody knows how much that is.
-            if not plan.prefetch and executor.most_parked > plan.max_parked + plan.slots * _LEVELS:
+            most = plan.max_parked + plan.slots * _LEVELS + _LAST_RESORTS
+            if not plan.prefetch and executor.most_parked > most:
                 detail = f"{executor.most_parked} bodies of {process.name} waited, at most {plan.max_parked} should"
                 self._findings.append(Finding("C13", None, detail))
 
