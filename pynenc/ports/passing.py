@@ -50,7 +50,9 @@ class PassingOrchestrator(Orchestrator):
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         return self._inner.exchange(request)
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
         return self._inner.claim_ids(session, ids)
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:

@@ -188,11 +188,13 @@ class ToldStore(PassingOrchestrator):
             end.accepted = verdict is not Verdict.STALE
         self._forget(completion.invocation_id)
 
-    def claim_ids(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[list[ClaimIdReply]]:
-        event = self._claim_event((), len(ids))
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
+        event = self._claim_event(tuple(queues), len(ids) if most is None else most)
         claiming = self._enter(self._hooks.claim, "before_claim", event)
         began_s = self._clock()
-        replies = yield from self._inner.claim_ids(session, ids)
+        replies = yield from self._inner.claim_ids(session, ids, queues=queues, most=most)
         event.took_s = self._clock() - began_s
         self._take(event, [reply.claim for reply in replies if reply.claim is not None])
         self._leave(claiming, "after_claim", event)
