@@ -7,6 +7,7 @@ ValueError for anything else; who asked adds the name, the source and `expected`
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
@@ -65,16 +66,17 @@ def number(at_least: float | None = None, at_most: float | None = None, *, above
 
 
 def duration(*, above_zero: bool = False) -> Kind:
-    """Seconds, or a timedelta; kept as seconds."""
+    """Seconds, a timedelta, or a text with units; kept as seconds."""
 
     def convert(value: Any) -> float:
         total = getattr(value, "total_seconds", None)
-        seconds = float(total()) if callable(total) else _number(value)
+        seconds = float(total()) if callable(total) else _seconds(value)
         if seconds < 0 or seconds > LONGEST_DURATION_S or (above_zero and seconds == 0):
             raise ValueError("out of range")
         return seconds
 
-    return Kind(f"a {'positive ' if above_zero else ''}duration: a number of seconds or a timedelta", convert)
+    positive = "positive " if above_zero else ""
+    return Kind(f"a {positive}duration: a number of seconds, a timedelta, or a text such as 90s, 2min or 1.5h", convert)
 
 
 def optional(kind: Kind) -> Kind:
@@ -240,6 +242,21 @@ def _key(value: Any) -> Any:
     if callable(value) or (isinstance(value, str) and value):
         return value
     raise ValueError("neither a text nor a function")
+
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)\s*")
+
+
+def _seconds(value: Any) -> float:
+    """Take a number of seconds, or a text of numbers with units: 500ms, 2min, 1h 30min."""
+    if not isinstance(value, str):
+        return _number(value)
+    text = value.strip().lower()
+    parts = _PART.findall(text)
+    if not parts or _PART.sub("", text):
+        return _number(value)
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
 
 
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
