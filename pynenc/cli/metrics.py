@@ -46,9 +46,11 @@ def serving_metrics(app: Pynenc, port: int | None, host: str | None) -> Iterator
 
 def _counting(app: Pynenc) -> Prometheus | None:
     """Return the metrics of an app; the library is not imported to find that there are none."""
+    registered = app.hooks.all  # imports what is registered by name
     module = sys.modules.get("pynenc.integrations.prometheus")
-    found = (each for each in app.hooks.all if module is not None and isinstance(each, module.Prometheus))
-    return next(found, None)
+    if module is None:
+        return None
+    return next((each for each in registered if isinstance(each, module.Prometheus)), None)
 
 
 @click.command()

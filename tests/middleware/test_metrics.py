@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -204,6 +206,21 @@ def test_the_metrics_of_an_app_that_counts_are_a_page_beside_the_health_of_its_r
 
     assert port is None
     assert (page.body, page.content_type, page.status) == (*prometheus.page(), 200)
+
+
+def test_an_app_that_names_its_metrics_counts_once_and_shows_them_beside_its_health() -> None:
+    program = (
+        "from pynenc import Pynenc\n"
+        "from pynenc.cli.metrics import serving_metrics\n"
+        "app = Pynenc('memory://', middleware=['prometheus'])\n"
+        "with serving_metrics(app, 0, None):\n"
+        "    print([type(each).__name__ for each in app.hooks.all], list(app.runner.pages))\n"
+    )
+
+    # In a process of its own: this one has imported what a name is to import.
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.splitlines()[-1] == "['Prometheus'] ['/metrics']"
 
 
 # --- of a runner with worker processes ---
