@@ -362,7 +362,7 @@ def _with_database(url: str, db: int) -> str:
 
 
 def _not_yet(method: str, store: str) -> NotYetAvailable:
-    return NotYetAvailable(f"the store {store} (PynencBuilder.{method}())", "use sqlite() or memory()")
+    return NotYetAvailable(f"the store {store} (PynencBuilder.{method}())", "use sqlite(), redis() or postgres()")
 
 
 def _no_method(name: str, plugins: Mapping[str, PluginMethod]) -> str:

@@ -40,11 +40,11 @@ _COMMANDS = {
     "resume": ("pynenc.cli.queues", "resume"),
     "purge": ("pynenc.cli.purge", "purge"),
     "doctor": ("pynenc.cli.doctor", "doctor"),
+    "move": ("pynenc.cli.move", "move"),
+    "migrate": ("pynenc.cli.migrate", "migrate"),
     "bench": ("pynenc.cli.bench", "bench"),
     "status": ("pynenc.cli.status", "status"),
     "monitor": ("pynenc.cli.coming", "monitor"),
-    "move": ("pynenc.cli.move", "move"),
-    "migrate": ("pynenc.cli.migrate", "migrate"),
 }
 
 
