@@ -23,7 +23,12 @@ class RedisServer(ServerProcess):
     """One server, also the part that Redis Cluster is made of."""
 
     def __init__(
-        self, folder: Path, appendfsync: AppendFsync | None = "everysec", port: int = 0, lines: Sequence[str] = ()
+        self,
+        folder: Path,
+        appendfsync: AppendFsync | None = "everysec",
+        port: int = 0,
+        lines: Sequence[str] = (),
+        program: str = "",
     ) -> None:
         """Prepare a server; nothing runs yet.
 
@@ -32,8 +37,10 @@ class RedisServer(ServerProcess):
             appendfsync: when its append-only file is synced; None for a server that keeps nothing.
             port: 0 for a free one.
             lines: to add to its configuration.
+            program: path of the server; "" for the one that is installed.
         """
         super().__init__(folder, port)
+        self._program = program
         persistence = ["appendonly no"] if appendfsync is None else ["appendonly yes", f"appendfsync {appendfsync}"]
         common = (SETTINGS / "redis.conf").read_text(encoding="utf-8")
         self._configuration = self.folder / "redis.conf"
@@ -62,7 +69,7 @@ class RedisServer(ServerProcess):
         return [f"port {self.port}", f'dir "{self.folder}"']
 
     def _command(self) -> Sequence[str]:
-        return [_program(), str(self._configuration)]
+        return [self._program or _program(), str(self._configuration)]
 
     def _answers(self) -> bool:
         try:
@@ -76,6 +83,7 @@ class _Sentinel(RedisServer):
 
     def __init__(self, folder: Path, master: RedisServer, down_after_ms: int) -> None:
         ServerProcess.__init__(self, folder)
+        self._program = ""
         self._configuration = folder / "sentinel.conf"
         lines = [
             *self._place(),
