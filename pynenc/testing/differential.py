@@ -320,9 +320,8 @@ class Player:
         started = tuple(
             Started(invocation_id, epoch, 1, 0) for invocation_id, owner, epoch in self._claims[-2:] if owner == session
         )
-        self._perform_exchange(
-            Exchange(session=session, started=started, want=1 + command.b % 4, idle=command.c % 2 == 1)
-        )
+        want, idle = 1 + command.b % 4, command.c % 2 == 1
+        self._perform_exchange(Exchange(session=session, started=started, want=want, idle=idle))
 
     def _settle(self, command: Command) -> None:
         """Complete something in the name of its owner."""
@@ -330,8 +329,7 @@ class Player:
         self._perform_exchange(Exchange(session=session, completions=(self._completion(command, 0),), tick_budget=0))
 
     def _perform_exchange(self, request: Exchange) -> None:
-        reply = self._orchestrator("exchange", request)
-        if not isinstance(reply, ExchangeReply):
+        if not isinstance(reply := self._orchestrator("exchange", request), ExchangeReply):
             return
         for completion, answer in zip(request.completions, reply.verdicts, strict=True):
             if answer.verdict in (Verdict.ACCEPTED, Verdict.STALE) and not isinstance(completion, Suspend):
@@ -371,10 +369,8 @@ class Player:
         return Suspend(**common, waits=waits, need=(0, 1, 2)[command.c % 3], timeout_us=timeout_us, **ran)
 
     def _claim_ids(self, command: Command) -> None:
-        queues = ((), (), ("default",), ("other", "rust:default"))[command.c % 4]
-        most = (None, 1, 2)[command.d % 3]
-        session, ids = self._session(command.a), self._some_ids(command.b)
-        replies = self._orchestrator("claim_ids", session, ids, queues=queues, most=most)
+        limits = {"queues": ((), (), _QUEUES[:1], _QUEUES[1:])[command.c % 4], "most": (None, 1, 2)[command.d % 3]}
+        replies = self._orchestrator("claim_ids", self._session(command.a), self._some_ids(command.b), **limits)
         for reply in replies if isinstance(replies, list) else ():
             if reply.claim is not None:
                 self._claimed(reply.claim)
