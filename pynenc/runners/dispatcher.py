@@ -101,8 +101,8 @@ class Dispatcher:
         self._mean_s += _SMOOTHING * (ran_us / 1e6 - self._mean_s)
 
     def workers_apart(self, workers: Iterable[WorkerProcess]) -> int:
-        """Return how many workers suspects need."""
-        in_use = sum(worker.apart and bool(worker.runs) for worker in workers)
+        """Return how many workers suspects need, beside retiring ones."""
+        in_use = sum(worker.apart and bool(worker.runs) and not worker.retiring for worker in workers)
         return min(_MOST_APART, in_use + len(self._groups))
 
     def share_out(self, workers: Iterable[WorkerProcess], most_of: Callable[[WorkerProcess], int | None]) -> Shares:

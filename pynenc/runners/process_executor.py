@@ -132,6 +132,7 @@ class ProcessExecutor(Executor):
             self._take_back(worker)
         self._keeper.look(self._fleet)
         self._retire_for_age()
+        self._retire_used_up()
         self._escalate()
         self._adjust_workers()
         self._dispatch()
@@ -390,6 +391,12 @@ class ProcessExecutor(Executor):
         worker = self._keeper.aged(self._fleet)
         if worker is not None:
             self._retire(worker, "it is as old as it may become")
+
+    def _retire_used_up(self) -> None:
+        """Replace workers whose free slots are of no use: what is claimed for them would wait for bodies that run."""
+        for worker in self._fleet:
+            if worker.busy < worker.slots and not worker.retiring and self._keeper.room(worker) == 0:
+                self._retire(worker, "it has as many bodies as it may run")
 
     def _retire(self, worker: WorkerProcess, why: str) -> None:
         self._fleet.retire(worker, why)

@@ -63,6 +63,19 @@ def test_bodies_run_side_by_side_in_one_process(app: Pynenc, tmp_path: Path) -> 
         assert neighbours.end() == [*pids] * SLOTS
 
 
+def test_a_worker_that_may_run_no_more_is_replaced_while_its_bodies_go_on(
+    app: Pynenc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.conf, "worker_max_tasks", 2)
+
+    with running(app, workers=1):
+        neighbours = Neighbours(app, tmp_path, SLOTS)
+        pids = neighbours.pids
+        neighbours.end()
+
+    assert len(pids) == 2
+
+
 def test_slots_of_all_processes_are_used(app: Pynenc, tmp_path: Path) -> None:
     with running(app, workers=2):
         neighbours = Neighbours(app, tmp_path, 2 * SLOTS)
