@@ -54,9 +54,11 @@ class LimitKeeper:
         return self._look_at_s
 
     def began(self, run: SentRun) -> None:
-        """Note that a body begins."""
+        """Note that a body begins, or goes on after it waited: while all wait nobody looks."""
         if self._sees and self._limits.hard_memory_bytes is not None:
             self._look_by(self._clock() + _LOOK_EVERY_S)
+        if run.cpu is not None:
+            self._look_by(self._clock() + _SHORTEST_LOOK_S)
 
     def cpu_began(self, worker: WorkerProcess, run: SentRun, thread: int) -> None:
         """Note in which thread a body with a limit of processor time runs from now on."""

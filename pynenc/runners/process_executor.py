@@ -173,6 +173,7 @@ class ProcessExecutor(Executor):
             if worker is None or run is None:
                 continue
             worker.park(run, parked=False)
+            self._keeper.began(run)
             # It goes on before claims that have not begun: what was begun is finished first.
             reply = item.reply
             self._send_outcomes(
@@ -436,6 +437,8 @@ class ProcessExecutor(Executor):
         if run is None:
             return
         worker.park(run, parked=bool(frame.waits))
+        if not run.parked:
+            self._keeper.began(run)
         run.watching = frame.watch and run.parked
         run.resumed = run.resumed or run.parked
         if frame.watch:

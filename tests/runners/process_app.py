@@ -130,6 +130,19 @@ def grow(mebibytes: int) -> None:
     threading.Event().wait()
 
 
+@app.task
+def wait_then_grow(mebibytes: int) -> None:
+    """Take memory after a while in which nothing ran here."""
+    echo.options(delay=0.5)(1).get()
+    grow.func(mebibytes)
+
+
+@app.task(cpu_limit=0.2)
+def wait_then_compute() -> None:
+    echo.options(delay=0.5)(1).get()
+    compute_for_ever.func()
+
+
 @app.task(max_retries=1, retry_for=(TaskMemoryExceeded,))
 def grow_again(mebibytes: int) -> None:
     grow.func(mebibytes)

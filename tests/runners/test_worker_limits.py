@@ -110,6 +110,16 @@ def test_a_body_above_the_hard_memory_limit_fails_and_says_how_much_it_took(app:
     assert "about to take 2000 MiB" in error.log_lines[-1]
 
 
+def test_the_hard_memory_limit_holds_for_a_body_that_has_waited(app: Pynenc) -> None:
+    with running(app, worker_hard_memory_limit=200 * MIB), pytest.raises(TaskMemoryExceeded):
+        tasks.wait_then_grow(2_000).get(timeout=WAIT_S)
+
+
+def test_the_limit_of_processor_time_holds_for_a_body_that_has_waited(app: Pynenc) -> None:
+    with running(app), pytest.raises(TaskCpuTimeExceeded):
+        tasks.wait_then_compute().get(timeout=WAIT_S)
+
+
 def test_a_memory_hog_is_tried_again_if_its_task_says_so(app: Pynenc) -> None:
     with running(app, worker_hard_memory_limit=200 * MIB):
         invocation = tasks.grow_again(2_000)
