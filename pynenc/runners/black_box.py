@@ -34,7 +34,11 @@ class BlackBox:
 
     def __init__(self) -> None:
         self.lines_fd = _new_memory("pynenc-lines", _HEAD.size + _RING)
-        self.stacks_fd = _new_memory("pynenc-stacks", 0)
+        try:
+            self.stacks_fd = _new_memory("pynenc-stacks", 0)
+        except OSError:
+            os.close(self.lines_fd)
+            raise
 
     @property
     def descriptors(self) -> tuple[int, int]:

@@ -105,8 +105,7 @@ class WorkerFleet:
         for apart in (False, True):
             missing = self._missing(apart=apart)
             if missing > 0 and self._clock() >= self._not_before_s and not self._closed:
-                for _ in range(missing):
-                    self._add(apart=apart)
+                self._start(missing, apart=apart)
             elif missing < 0:
                 idle = [worker for worker in self._workers if worker.is_idle and worker.apart is apart]
                 for worker in idle[missing:]:
@@ -136,7 +135,7 @@ class WorkerFleet:
         self._forget(worker)
         seen = worker.end(_DYING_S)
         if not worker.retiring:
-            self._pause(worker, self._clock())
+            self._pause(worker)
         return seen
 
     def close(self, grace_s: float) -> None:
@@ -156,6 +155,19 @@ class WorkerFleet:
         there = sum(worker.apart is apart and not worker.retiring for worker in self._workers)
         return (self.apart if apart else self.size) - there
 
+    def _start(self, number: int, *, apart: bool) -> None:
+        """Start workers; what the system refuses for now (no process or descriptor is left) is tried again later."""
+        try:
+            for _ in range(number):
+                self._add(apart=apart)
+        except OSError as error:
+            self._back_off()
+            logger.error("no worker can be started (%s); trying again in %.1f s", error, self._restart_pause_s)
+
+    def _back_off(self) -> None:
+        self._restart_pause_s = min(_LONGEST_RESTART_S, self._restart_pause_s * 2 or _FIRST_RESTART_S)
+        self._not_before_s = self._clock() + self._restart_pause_s
+
     def _add(self, *, apart: bool) -> None:
         worker = WorkerProcess(self._clock(), slots=self._slots, apart=apart)
         self._workers.append(worker)
@@ -170,14 +182,13 @@ class WorkerFleet:
             self._selector.unregister(worker.exit_fd)
         self._workers.remove(worker)
 
-    def _pause(self, worker: WorkerProcess, now_s: float) -> None:
+    def _pause(self, worker: WorkerProcess) -> None:
         """Let the next one start at once after a worker that had served; back off from ones that do not come up."""
         if worker.ready:
             self._restart_pause_s = 0.0
-            self._not_before_s = now_s
+            self._not_before_s = self._clock()
             return
-        self._restart_pause_s = min(_LONGEST_RESTART_S, self._restart_pause_s * 2 or _FIRST_RESTART_S)
-        self._not_before_s = now_s + self._restart_pause_s
+        self._back_off()
         logger.error(
             "worker %d did not come up: %s; the next one follows in %.1f s",
             worker.pid,

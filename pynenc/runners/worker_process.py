@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Collection
+from contextlib import ExitStack
 
 import msgspec
 
@@ -92,26 +93,31 @@ class WorkerProcess:
         started_at_s: now, by the clock of the control loop.
         slots: bodies that it runs at a time.
         apart: it is for bodies that are suspected of having ended another worker.
+
+    Raises:
+        OSError: the system starts no process or opens no descriptor now.
     """
 
     def __init__(self, started_at_s: float, *, slots: int = 1, apart: bool = False) -> None:
-        mine, theirs = socket.socketpair()
-        mine.setblocking(False)
-        self._socket = mine
         self._decoder = FrameDecoder()
         self._unsent: deque[memoryview] = deque()
-        page = new_page(slots)
-        self._black_box = BlackBox()
-        try:
+        with ExitStack() as in_the_end, ExitStack() as if_it_fails:
+            self._socket, theirs = socket.socketpair()
+            in_the_end.callback(theirs.close)
+            if_it_fails.callback(self._socket.close)
+            self._socket.setblocking(False)
+            page = new_page(slots)
+            in_the_end.callback(os.close, page)
             self._now_running = NowRunning(page)
-            with theirs:
-                self._process = _start(theirs.fileno(), page, self._black_box)
-        finally:
-            os.close(page)
+            if_it_fails.callback(self._now_running.close)
+            self._black_box = BlackBox()
+            if_it_fails.callback(self._black_box.close)
+            self._process = _start(theirs.fileno(), page, self._black_box)
+            self.pid = self._process.pid
+            # A child of a body may hold the worker's socket open: the end of the process is watched by itself.
+            self._exit_fd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
+            if_it_fails.pop_all()
         self._noted: set[Key] | None = None
-        self.pid = self._process.pid
-        # A child of a body may hold the worker's socket open: the end of the process is watched by itself.
-        self._exit_fd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
         self.started_at_s = started_at_s
         self.slots = slots
         self.draining = False
