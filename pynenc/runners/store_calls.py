@@ -1,11 +1,15 @@
-"""What workers ask of the store: performed by the supervisor, submissions of all workers in one unit."""
+"""What workers ask of the store: performed by the supervisor, submissions of all workers in one unit.
+
+A store that does not answer is waited for once, however many ask: all get the same refusal then. The supervisor has its
+lease to renew.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from pynenc.errors import ProtocolError, PynencError
+from pynenc.errors import ProtocolError, PynencError, StoreUnavailable
 from pynenc.io import run
 from pynenc.model.records import Submission
 from pynenc.ports.orchestrator import Orchestrator
@@ -39,31 +43,47 @@ class StoreCalls:
         """Perform and answer everything that was taken."""
         submits, self._submits = self._submits, []
         others, self._others = self._others, []
-        if submits:
-            self._submit(submits)
-        for call, answer in others:
-            answer(self._answered(call))
+        try:
+            if submits:
+                self._submit(submits)
+            while others:
+                call, answer = others[0]
+                answer(self._answered(call))
+                del others[0]
+        except StoreUnavailable as error:
+            for _, answer in (*submits, *others):
+                answer(_refusal(error))
 
-    def _submit(self, submits: Sequence[tuple[list[Submission], Answer]]) -> None:
+    def _submit(self, submits: list[tuple[list[Submission], Answer]]) -> None:
+        """Submit and answer; what is answered leaves the list.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
         items = [item for each, _ in submits for item in each]
         try:
             replies = run(self._orchestrator.submit(items))
+        except StoreUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - the worker that asked has to hear of it, whatever it is
             if len(submits) == 1:
-                submits[0][1](_refusal(error))
-            else:
-                # One of them may be at fault: each gets its own answer.
-                for single in submits:
-                    self._submit([single])
+                submits.pop()[1](_refusal(error))
+            # One of them may be at fault: each gets its own answer.
+            while submits:
+                self._submit(submits[:1])
+                del submits[:1]
             return
         begin = 0
         for own, answer in submits:
             answer(Reply(encode_record(replies[begin : begin + len(own)])))
             begin += len(own)
+        submits.clear()
 
     def _answered(self, call: Call) -> Reply:
         try:
             return Reply(encode_record(self._perform_one(call)))
+        except StoreUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - as above
             return _refusal(error)
 
