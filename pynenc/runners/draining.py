@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from pynenc.errors import StoreError
 from pynenc.io import Op
 from pynenc.ports.executor import Executor
 from pynenc.runners.run_keeper import RunKeeper
@@ -94,5 +93,5 @@ class Drain:
         self._look_at_s = self._clock() + self._look_every_s
         try:
             self._alone = not (yield from self._session.other_runners())
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, bodies keep their time
             logger.debug("%s cannot see whether it is alone: %s", self._name, error)

@@ -133,7 +133,7 @@ class StoreSession:
                 self.opened.set()
             except StoreUnavailable as error:
                 yield from self._retry_opening(error)
-            except StoreError as error:
+            except Exception as error:
                 if first:
                     raise
                 yield from self._retry_opening(error)
@@ -141,7 +141,7 @@ class StoreSession:
         self._claimer.reset()
         self._worked()
 
-    def _retry_opening(self, error: StoreError) -> Op[None]:
+    def _retry_opening(self, error: Exception) -> Op[None]:
         self._complain(error)
         rang = yield from self._steering.sleep((), self._backoff.next_s())
         self._again = self._again or rang
@@ -237,6 +237,8 @@ class StoreSession:
     def exchange(self) -> Op[None]:
         """Exchange; whatever goes wrong costs time, nothing else."""
         self._again = False
+        # What came before in this round of the loop may have waited for the store as well.
+        self.pulse.turned()
         try:
             if self._has_to_compare():
                 yield from self._reconcile()

@@ -15,6 +15,7 @@ from pynenc.model.records import (
     ExchangeReply,
     SessionInfo,
     SessionKind,
+    SessionRow,
     Snapshot,
     Submission,
     Success,
@@ -113,7 +114,7 @@ class ScriptedExecutor(Executor):
 
 
 class FailingOrchestrator:
-    """Passes everything on to a store, but raises what the test put into `before` and `after` of exchanges."""
+    """Passes everything on to a store, but raises what the test put into `before`, `after` and `elsewhere`."""
 
     def __init__(self, inner: Orchestrator) -> None:
         self._inner = inner
@@ -121,7 +122,21 @@ class FailingOrchestrator:
         """Raised by the next exchanges without anything having happened."""
         self.after: list[Exception] = []
         """Raised by the next exchanges although the store applied them."""
+        self.elsewhere: list[Exception] = []
+        """Raised by the next attempts to open a session or to list them."""
         self.exchanges: list[Exchange] = []
+
+    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
+        self._fail_elsewhere()
+        return (yield from self._inner.open_session(info, lease_us=lease_us))
+
+    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
+        self._fail_elsewhere()
+        return (yield from self._inner.list_sessions(live_only=live_only))
+
+    def _fail_elsewhere(self) -> None:
+        if self.elsewhere:
+            raise self.elsewhere.pop(0)
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         self.exchanges.append(request)

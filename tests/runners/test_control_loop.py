@@ -415,7 +415,34 @@ def test_a_store_that_says_the_session_is_gone_costs_nothing_that_was_recorded()
     assert stage.executor.claim_of(second).epoch == 2
 
 
+def test_an_unexpected_error_while_a_session_is_opened_anew_ends_no_runner() -> None:
+    stage = Stage(slots=1)
+    (waiting,) = stage.submit()
+    stage.settle()
+
+    run(stage.backend.orchestrator.close_session(stage.session))
+    stage.store.before.append(SessionGone("closed by somebody"))
+    stage.store.elsewhere.append(RuntimeError("a reply that nobody can read"))
+    stage.pass_time(5.0)
+
+    assert stage.executor.claim_of(waiting).epoch == 2
+
+
 # --- the end --------------------------------------------------------------------------------------------
+
+
+def test_an_unexpected_error_while_a_draining_runner_looks_around_costs_no_body_its_time() -> None:
+    stage = Stage(slots=1)
+    (parent,), (child,) = stage.submit(), stage.submit(delay_s=3600)
+    stage.settle()
+    park(stage, stage.executor.claim_of(parent), child)
+    stage.store.elsewhere.append(RuntimeError("a reply that nobody can read"))
+
+    stage.loop.drain(30.0)
+    stage.settle()
+
+    assert not stage.store.elsewhere
+    assert not stage.over
 
 
 def test_draining_hands_back_what_has_not_started_and_waits_for_the_rest() -> None:
