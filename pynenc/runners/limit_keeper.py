@@ -166,6 +166,8 @@ def force(worker: WorkerProcess, run: SentRun, now_s: float, *, pause_s: float) 
         worker.signal(STACKS)
         run.kill_at_s = now_s + _LOOK_EVERY_S
         return
+    # The body may still end by itself, and its neighbours must not answer for the end of the worker then.
+    worker.blameless = True
     worker.signal(signal.SIGKILL if run.terminated else signal.SIGTERM)
     run.terminated = True
     run.kill_at_s = now_s + pause_s
