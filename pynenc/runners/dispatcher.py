@@ -22,6 +22,7 @@ _LONG_S = 0.02
 """Bodies that run so long keep others from beginning: they are taken back and go where there is room."""
 _SMOOTHING = 0.1
 _MOST_APART = 8
+"""Workers that run suspects at a time; those in which all wait do not count: what they wait for may be suspected too."""
 
 Shares = list[tuple[WorkerProcess, list[SentRun]]]
 
@@ -101,9 +102,10 @@ class Dispatcher:
         self._mean_s += _SMOOTHING * (ran_us / 1e6 - self._mean_s)
 
     def workers_apart(self, workers: Iterable[WorkerProcess]) -> int:
-        """Return how many workers suspects need, beside retiring ones."""
-        in_use = sum(worker.apart and bool(worker.runs) and not worker.retiring for worker in workers)
-        return min(_MOST_APART, in_use + len(self._groups))
+        """Return how many workers suspects need, beside retiring ones: bodies that wait are beyond the limit."""
+        in_use = [worker for worker in workers if worker.apart and worker.runs and not worker.retiring]
+        standing = sum(worker.busy == 0 for worker in in_use)
+        return standing + min(_MOST_APART, len(in_use) - standing + len(self._groups))
 
     def share_out(self, workers: Iterable[WorkerProcess], most_of: Callable[[WorkerProcess], int | None]) -> Shares:
         """Take claims for the workers that have room: those that have least first, all alike.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from pynenc.model.ids import Epoch, InvocationId, SessionId, new_invocation_id
 from pynenc.model.records import Claim
+from pynenc.runners.dispatcher import Dispatcher
 from pynenc.runners.suspects import Suspects
+from pynenc.runners.worker_process import WorkerProcess
 
 
 def claim_of(invocation_id: InvocationId, *, crashes: int = 0) -> Claim:
@@ -94,3 +98,25 @@ def test_what_is_known_is_bounded() -> None:
 
     assert suspects.group_of(claim_of(ids[0], crashes=1)) is None
     assert suspects.group_of(claim_of(ids[-1], crashes=1)) is not None
+
+
+def apart(*, waiting: bool) -> WorkerProcess:
+    """Return what a dispatcher sees of a worker that has one suspect."""
+    return cast(WorkerProcess, SimpleNamespace(apart=True, runs={"some": "run"}, busy=int(not waiting), retiring=""))
+
+
+def test_suspects_that_wait_leave_room_for_the_suspects_they_wait_for() -> None:
+    dispatcher = Dispatcher(lambda: 0.0, slots=4, ahead=True)
+    parents = [apart(waiting=True) for _ in range(20)]
+    dispatcher.add([claim_of(new_invocation_id(), crashes=2)])
+
+    assert dispatcher.workers_apart(parents) == len(parents) + 1
+
+
+def test_suspects_that_run_leave_no_room_beyond_the_limit() -> None:
+    dispatcher = Dispatcher(lambda: 0.0, slots=4, ahead=True)
+    dispatcher.add([claim_of(new_invocation_id(), crashes=2)])
+
+    counts = [dispatcher.workers_apart([apart(waiting=False)] * count) for count in range(10)]
+
+    assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8]
