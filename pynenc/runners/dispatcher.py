@@ -22,7 +22,7 @@ _LONG_S = 0.02
 """Bodies that run so long keep others from beginning: they are taken back and go where there is room."""
 _SMOOTHING = 0.1
 _MOST_APART = 8
-"""Workers that run suspects at a time; those in which all wait do not count: what they wait for may be suspected too."""
+"""Workers that run suspects at a time; those in which all wait do not count: what they wait for may be suspect too."""
 
 Shares = list[tuple[WorkerProcess, list[SentRun]]]
 
