@@ -256,6 +256,8 @@ class Client:
                 due_s = backoff_s
             except Exception as error:  # noqa: BLE001 - waiters must hear of it, whatever it is
                 self._fail_all(error)
+                # Nobody is left to ask for: the reader ends, instead of asking again without a pause.
+                self._idle_rounds = 1
                 continue
             lost_replies = self._sleep(due_s) or lost_replies
 
