@@ -17,13 +17,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pynenc"
 
-FOUNDATION = {"errors", "clock", "io", "model"}
+FOUNDATION = {"errors", "clock", "io", "model", "polling"}
 STORES = FOUNDATION | {"wire", "ports"}
 # What each part may import besides itself, when its modules are loaded or later.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "clock": set(),
     "io": set(),
+    "polling": set(),
     "model": set(),
     "conf": set(),
     "ports": FOUNDATION,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import select
 import socket
 import threading
 import time
@@ -30,6 +29,7 @@ from pynenc.model.records import (
     SessionKind,
     WatchReply,
 )
+from pynenc.polling import readable
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
 
@@ -280,7 +280,7 @@ class Client:
         with self._lock:
             idle = not self._waiting
         descriptors = [bell.fileno(), nudge[0].fileno()]
-        ready, _, _ = select.select(descriptors, [], [], min(longest_s, LINGER_S) if idle else longest_s)
+        ready = readable(descriptors, min(longest_s, LINGER_S) if idle else longest_s)
         if descriptors[0] in ready:
             bell.clear()
         if descriptors[1] in ready:

@@ -9,7 +9,6 @@ can listen: there a thread rings the bells by the clock, and an address has no c
 from __future__ import annotations
 
 import os
-import select
 import socket
 import threading
 import time
@@ -19,6 +18,7 @@ import psycopg
 
 from pynenc.backends.postgresql.connecting import BoundedConnection, Pools
 from pynenc.backends.postgresql.location import Location
+from pynenc.polling import readable
 from pynenc.ports.doorbell import Doorbell
 
 _LONGEST_PAUSE_S = 1.0
@@ -133,7 +133,7 @@ class Listener(threading.Thread):
         self._waker.close()
 
     def _is_over(self, timeout_s: float) -> bool:
-        return bool(select.select([self._over], [], [], timeout_s)[0])
+        return bool(readable([self._over.fileno()], timeout_s))
 
     def run(self) -> None:
         pause_s = 0.05
@@ -163,7 +163,7 @@ class Listener(threading.Thread):
             self._has_listened = True
             asked_s = time.monotonic()
             while True:
-                ready = select.select([connection.fileno(), self._over.fileno()], [], [], _ALIVE_S)[0]
+                ready = readable([connection.fileno(), self._over.fileno()], _ALIVE_S)
                 if self._over.fileno() in ready:
                     return
                 if not ready or time.monotonic() - asked_s > _ALIVE_S:
