@@ -10,7 +10,7 @@ import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.cli.tables import print_table
-from pynenc.errors import StoreError
+from pynenc.errors import ConfigurationError, StoreError
 from pynenc.io import run
 from pynenc.model.records import QueueStats, SessionKind, SessionRow
 from pynenc.model.status import InvocationStatus
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LONG_US = 60_000_000
 """So long nothing should wait while somebody is free to run it."""
+_DUMB = ("server", "store")
+"""What a store that does not answer has an error about."""
 _INTERRUPTED = (InvocationStatus.KILLED, InvocationStatus.RUNNING_RECOVERY, InvocationStatus.PENDING_RECOVERY)
 
 
@@ -50,13 +52,24 @@ def examine(app: Pynenc, now_us: int) -> Iterator[Finding]:
         # Nothing else answers in such a store.
         yield sealed
         return
-    yield from run(app.backend.diagnose())
+    findings = _of_store(app)
+    yield from findings
+    if any(each.level == "error" and each.subject in _DUMB for each in findings):
+        # Whatever is asked of such a store fails in the same way.
+        return
     yield from _work(app)
     sessions = run(app.control.list_sessions())
     yield from _runners([row for row in sessions if row.info.kind is SessionKind.RUNNER], now_us)
     yield from _lost_owners(sessions, now_us)
     for stats in run(app.control.queue_stats()):
         yield from _queue(stats, sessions, now_us)
+
+
+def _of_store(app: Pynenc) -> list[Finding]:
+    try:
+        return run(app.backend.diagnose())
+    except (StoreError, ConfigurationError) as error:
+        return [Finding(level="error", subject="store", detail=str(error))]
 
 
 def _repaired(app: Pynenc) -> Iterator[Finding]:
@@ -83,7 +96,7 @@ def _configuration(app: Pynenc) -> Iterator[Finding]:
 def _seal(app: Pynenc) -> Finding | None:
     try:
         seal = run(app.backend.transfer.survey()).seal
-    except StoreError:
+    except (StoreError, ConfigurationError):
         # The store says itself what is wrong with it.
         return None
     if seal is None:

@@ -119,6 +119,17 @@ def test_doctor_finds_what_is_wrong(folder: Folder) -> None:
     assert "error" in folder.pynenc("doctor", code=None).lower()
 
 
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "postgresql://127.0.0.1:1/shop"])
+def test_doctor_reports_a_server_that_does_not_answer(folder: Folder, url: str) -> None:
+    (folder.path / "pyproject.toml").write_text(f'[tool.pynenc]\nurl = "{url}?call_timeout_s=0.2"\n')
+
+    report = folder.json("doctor", code=1)
+
+    assert report["healthy"] is False
+    assert [row["subject"] for row in report["findings"] if row["level"] == "error"] == ["server"]
+    assert "refused" in report["findings"][-1]["detail"].lower()
+
+
 def test_configuration_is_shown_with_its_origin(folder: Folder) -> None:
     (folder.path / "pyproject.toml").write_text("[tool.pynenc]\nlease_seconds = 20\n")
 

@@ -14,6 +14,7 @@ from pynenc.backends.postgresql.orchestrator import PostgresqlOrchestrator
 from pynenc.backends.postgresql.state_backend import PostgresqlStateBackend
 from pynenc.backends.postgresql.transactional import PostgresqlTransaction
 from pynenc.backends.postgresql.transfer import PostgresqlTransfer
+from pynenc.backends.soundness import diagnose_records
 from pynenc.io import Op, run
 from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
 from pynenc.ports.client_data_store import ClientDataStore
@@ -56,10 +57,7 @@ class PostgresqlBackend(Backend):
 
     def diagnose(self) -> Op[list[Finding]]:
         findings = yield from diagnose(self.database)
-        if any(each.level == "error" and each.subject == "server" for each in findings):
-            return findings
-        broken = yield from self.orchestrator.verify()
-        return [*findings, *(Finding(level="error", subject=each.invariant, detail=each.detail) for each in broken)]
+        return findings + (yield from diagnose_records(self.orchestrator, findings))
 
     def dump(self) -> Op[dict[str, Any]]:
         return dump(self.database)

@@ -49,8 +49,8 @@ def diagnose(database: Database) -> Op[list[Finding]]:
 def _version(number: int, version: str) -> Finding:
     if number < _OLDEST:
         detail = f"PostgreSQL {version} is too old"
-        return Finding(level="error", subject="version", detail=detail, remedy="use PostgreSQL 13 or later")
-    return Finding(level="ok", subject="version", detail=f"PostgreSQL {version}")
+        return Finding(level="error", subject="server", detail=detail, remedy="use PostgreSQL 13 or later")
+    return Finding(level="ok", subject="server", detail=f"PostgreSQL {version}")
 
 
 def _durability(database: Database, fsync: str, pages: str, standbys: str) -> list[Finding]:

@@ -42,7 +42,7 @@ def is_lost_connection(error: psycopg.Error) -> bool:
 def translate(error: psycopg.Error, place: str) -> PynencError | NotPlain:
     """Return the error to raise instead of `error`, which came from the server at `place`."""
     state = error.sqlstate or ""
-    said = error.diag.message_primary or _first_line(str(error))
+    said = error.diag.message_primary or _essence(str(error))
     if state == NOT_PLAIN:
         return NotPlain(said)
     if state == SESSION_GONE:
@@ -75,7 +75,7 @@ def translate(error: psycopg.Error, place: str) -> PynencError | NotPlain:
             "change them by hand; run `pynenc doctor`, restore a backup, or use another schema."
         )
     if was_undone(error) or is_lost_connection(error):
-        return StoreUnavailable(f"the server {place} cannot be reached or does not answer: {_first_line(str(error))}")
+        return StoreUnavailable(f"the server {place} cannot be reached or does not answer: {_essence(str(error))}")
     return StoreError(f"the server {place} failed: {said}")
 
 
@@ -84,6 +84,7 @@ def _is_refused(text: str) -> bool:
     return any(word in text for word in words)
 
 
-def _first_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1][:200] if lines else "connection closed"
+def _essence(text: str) -> str:
+    """Return the last line that is no hint: of several places that were tried, what the last one said."""
+    lines = [line for line in text.strip().splitlines() if not line.startswith("\t")]
+    return lines[-1].removeprefix("connection failed: ")[:200] if lines else "connection closed"

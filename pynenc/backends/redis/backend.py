@@ -15,6 +15,7 @@ from pynenc.backends.redis.location import Location
 from pynenc.backends.redis.orchestrator import RedisOrchestrator
 from pynenc.backends.redis.state_backend import RedisStateBackend
 from pynenc.backends.redis.transfer import RedisTransfer
+from pynenc.backends.soundness import diagnose_records
 from pynenc.io import Op, run
 from pynenc.ports.backend import Backend, Capabilities, ClockUs, Finding
 from pynenc.ports.client_data_store import ClientDataStore
@@ -55,8 +56,7 @@ class RedisBackend(Backend):
 
     def diagnose(self) -> Op[list[Finding]]:
         findings = yield from diagnose(self._connections, self._location)
-        broken = yield from self.orchestrator.verify()
-        return [*findings, *(Finding(level="error", subject=each.invariant, detail=each.detail) for each in broken)]
+        return findings + (yield from diagnose_records(self.orchestrator, findings))
 
     def dump(self) -> Op[dict[str, Any]]:
         return dump(self._caller)

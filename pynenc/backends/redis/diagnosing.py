@@ -27,7 +27,7 @@ def diagnose(connections: Connections, location: Location) -> Op[list[Finding]]:
         info = yield from _info(connections)
     except PynencError as error:
         return [Finding(level="error", subject="server", detail=str(error), remedy="check the URL and the server")]
-    findings = [_version(info), *_persistence(info, location), *_replication(info, location)]
+    findings = [version_of(info), *_persistence(info, location), *_replication(info, location)]
     findings += yield from _settings(connections, location)
     findings.append((yield from _clock(connections)))
     return findings
@@ -40,11 +40,17 @@ def _info(connections: Connections) -> Op[dict[str, str]]:
         first = next(iter(reply.values()))
         facts = first if isinstance(first, dict) else reply
         return {str(name): str(value) for name, value in facts.items()}
-    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+    return facts_in(reply)
+
+
+def facts_in(reply: bytes | str) -> dict[str, str]:
+    """Return what a reply to INFO says, by name."""
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
 
 
-def _version(info: dict[str, str]) -> Finding:
+def version_of(info: dict[str, str]) -> Finding:
+    """Return what the server is, and whether it is recent enough. Valkey says what Redis it is like, and its own."""
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = info.get("valkey_version") or info.get("redis_version", "0")
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
@@ -55,7 +61,8 @@ def _version(info: dict[str, str]) -> Finding:
             detail=f"{name} {version} lacks commands that the scripts use",
             remedy="use Redis 6.2 or later, or Valkey",
         )
-    return Finding(level="ok", subject="server", detail=f"{name} {version}, mode {info.get('redis_mode', 'unknown')}")
+    mode = info.get("server_mode") or info.get("redis_mode", "unknown")
+    return Finding(level="ok", subject="server", detail=f"{name} {version}, mode {mode}")
 
 
 def _persistence(info: dict[str, str], location: Location) -> list[Finding]:
