@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from pynenc.backends.postgresql.database import Database
+from pynenc.backends.postgresql.location import DURABILITIES
 from pynenc.errors import PynencError
 from pynenc.io import Op
 from pynenc.ports.backend import Finding
@@ -15,6 +16,8 @@ LEVELS = {
     "full": "D2 (synchronous_commit=on): every acknowledged write is on disk; survives loss of power",
     "replicated": "D3 (synchronous_commit=remote_apply): every acknowledged write is on the standbys as well",
 }
+_COMMITS = ("off", "local", "remote_write", "on", "remote_apply")
+"""Values of `synchronous_commit`, from the least."""
 _OLDEST = 130_000
 _MOST_SKEW_S = 1.0
 _OLD_TRANSACTION_S = 300
@@ -30,13 +33,15 @@ def diagnose(database: Database) -> Op[list[Finding]]:
         rows = yield from database.query(
             "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), "
             "extract(epoch FROM clock_timestamp())::float8, current_setting('fsync'), "
-            "current_setting('full_page_writes'), current_setting('synchronous_standby_names'), pg_is_in_recovery()"
+            "current_setting('full_page_writes'), current_setting('synchronous_standby_names'), pg_is_in_recovery(), "
+            "current_setting('synchronous_commit')"
         )
         after = time.time()
     except PynencError as error:
         return [Finding(level="error", subject="server", detail=str(error), remedy="check the URL and the server")]
-    number, version, there, fsync, pages, standbys, standby = rows[0]
+    number, version, there, fsync, pages, standbys, standby, commit = rows[0]
     findings = [_version(number, version), *_durability(database, fsync, pages, standbys)]
+    findings += _commits(database, commit)
     if standby:
         detail = "the server is a standby and cannot be written"
         findings.append(Finding(level="error", subject="server", detail=detail, remedy="name the primary"))
@@ -75,6 +80,16 @@ def _durability(database: Database, fsync: str, pages: str, standbys: str) -> li
             )
         )
     return findings
+
+
+def _commits(database: Database, commit: str) -> list[Finding]:
+    """Return whether commits wait for less than was declared: a pooler leaves that to the server."""
+    wanted = DURABILITIES[database.location.durability]
+    if _COMMITS.index(commit) >= _COMMITS.index(wanted):
+        return []
+    detail = f"commits are acknowledged with synchronous_commit={commit}, which is less than the durability declared"
+    remedy = f"ALTER DATABASE … SET synchronous_commit = {wanted}, or declare a lower durability"
+    return [Finding(level="error", subject="synchronous_commit", detail=detail, remedy=remedy)]
 
 
 def _clock(off: float, took: float) -> Finding:

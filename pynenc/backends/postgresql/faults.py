@@ -36,7 +36,10 @@ def is_lost_connection(error: psycopg.Error) -> bool:
     """Whether the request may or may not have been done."""
     if error.sqlstate is not None:
         return error.sqlstate.startswith(_GONE)
-    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not _is_refused(str(error))
+    if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return False
+    text = str(error)
+    return not (_is_refused(text) or _is_unsafe(text) or _is_unnamed(text))
 
 
 def translate(error: psycopg.Error, place: str) -> PynencError | NotPlain:
@@ -51,6 +54,14 @@ def translate(error: psycopg.Error, place: str) -> PynencError | NotPlain:
         return refusal(said, place)
     if state == OVERTAKEN:
         return overtaken(place)
+    if not state and _is_unsafe(str(error)):
+        return ConfigurationError(
+            f"no trusted connection to the server {place}: {_joined(str(error))}. Check sslmode and sslrootcert"
+        )
+    if not state and _is_unnamed(str(error)):
+        return ConfigurationError(
+            f"{_joined(str(error))}: check the service of the URL, PGSERVICEFILE and what is in it"
+        )
     if state.startswith("28") or (not state and _is_refused(str(error))):
         return ConfigurationError(
             f"the server {place} refused the user: check user, password, database and SSL of the URL"
@@ -80,8 +91,21 @@ def translate(error: psycopg.Error, place: str) -> PynencError | NotPlain:
 
 
 def _is_refused(text: str) -> bool:
-    words = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry", "certificate")
+    words = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
     return any(word in text for word in words)
+
+
+def _is_unsafe(text: str) -> bool:
+    return any(word in text for word in ("certificate", "does not support SSL", "private key file"))
+
+
+def _is_unnamed(text: str) -> bool:
+    """Whether the client library does not know the service it is to connect to."""
+    return "definition of service" in text or "service file" in text
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split()).removeprefix("connection failed: ").rstrip(".")[:400]
 
 
 def _essence(text: str) -> str:
