@@ -14,7 +14,8 @@ from pynenc.composition import open_backend
 from pynenc.errors import ConfigurationError, PynencError, SchemaTooNew, StoreCorrupted, StoreUnavailable
 from pynenc.io import run
 from pynenc.model.ids import new_invocation_id
-from pynenc.model.records import Submission
+from pynenc.model.records import Exchange, SessionInfo, SessionKind, Submission, Success
+from pynenc.model.status import InvocationStatus
 from pynenc.ports.backend import Backend
 from tests import stores
 from tests.servers import url_of
@@ -32,8 +33,20 @@ def admin() -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def submit(backend: Backend) -> None:
-    run(backend.orchestrator.submit([Submission(invocation_id=new_invocation_id(), task_id="t", arguments=b"")]))
+def submit(backend: Backend) -> bytes:
+    invocation_id = new_invocation_id()
+    run(backend.orchestrator.submit([Submission(invocation_id=invocation_id, task_id="t", arguments=b"")]))
+    return invocation_id
+
+
+def claimed(backend: Backend) -> list[bytes]:
+    """Claim all that waits, as a runner of its own, and end it; return what that was."""
+    info = SessionInfo(kind=SessionKind.RUNNER, name="runner", host="host", pid=1)
+    session = run(backend.orchestrator.open_session(info, lease_us=60_000_000))
+    claims = run(backend.orchestrator.exchange(Exchange(session=session, want=100))).claims
+    done = tuple(Success(invocation_id=claim.invocation_id, epoch=claim.epoch, result=b"") for claim in claims)
+    run(backend.orchestrator.exchange(Exchange(session=session, completions=done)))
+    return [claim.invocation_id for claim in claims]
 
 
 def test_many_that_start_at_once_make_one_schema(place: tuple[str, str]) -> None:
@@ -162,14 +175,65 @@ def test_a_wrong_url_says_what_is_wrong(url: str, says: str) -> None:
         open_backend(url)
 
 
-def test_two_apps_in_one_database_share_nothing(place: tuple[str, str], tmp_path: Path) -> None:
-    with stores.fresh_url("postgresql", tmp_path) as (url, other):
-        first, second = open_backend(place[0], app_id=place[1]), open_backend(url, app_id=other)
-        submit(first)
+def test_apps_in_one_database_share_nothing(place: tuple[str, str], tmp_path: Path) -> None:
+    with stores.fresh_url("postgresql", tmp_path) as second, stores.fresh_url("postgresql", tmp_path) as third:
+        backends = [open_backend(url, app_id=app_id) for url, app_id in (place, second, third)]
+        known = [submit(backend) for backend in backends]
 
-        assert run(second.state_backend.count()) == 0
-        first.close()
-        second.close()
+        claims = [claimed(backend) for backend in backends]
+        outcomes = [run(backend.state_backend.count(statuses=[InvocationStatus.SUCCESS])) for backend in backends]
+        run(backends[0].state_backend.purge(None))
+
+        assert claims == [[invocation_id] for invocation_id in known]
+        assert outcomes == [1, 1, 1]
+        assert [run(backend.state_backend.count()) for backend in backends] == [0, 1, 1]
+        assert [len(run(backend.orchestrator.list_sessions())) for backend in backends] == [1, 1, 1]
+        for backend in backends:
+            backend.close()
+
+
+def test_the_post_migration_of_one_app_leaves_an_app_alone_whose_name_goes_on(
+    place: tuple[str, str], admin: psycopg.Connection
+) -> None:
+    first, other = open_backend(place[0], app_id=place[1]), open_backend(place[0], app_id=f"{place[1]}_0badc0de")
+    submit(first)
+    submit(other)
+
+    assert run(first.migrate(post=True)) == []
+
+    submit(other)
+    assert run(other.state_backend.count()) == 2
+    first.close()
+    other.close()
+
+
+def test_a_user_who_may_use_the_schemas_of_another_needs_no_more(
+    place: tuple[str, str], admin: psycopg.Connection
+) -> None:
+    owner = open_backend(place[0], app_id=place[1])
+    run(owner.migrate())
+    owner.close()
+    role = f"guest_{place[1]}"
+    tables, functions = f"pynenc_{place[1]}", api_schema(f"pynenc_{place[1]}")
+    admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'hunter2'")
+    backend = open_backend(f"postgresql://{role}:hunter2@{place[0].partition('@')[2]}", app_id=place[1])
+    try:
+        with pytest.raises(ConfigurationError, match="USAGE on the app's schemas"):
+            submit(backend)
+        admin.execute(f"GRANT USAGE ON SCHEMA {tables}, {functions} TO {role}")
+        with pytest.raises(ConfigurationError, match="all rights on what is in them"):
+            submit(backend)
+        admin.execute(
+            f"GRANT ALL ON ALL TABLES IN SCHEMA {tables}, {functions} TO {role}; "
+            f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {tables} TO {role}"
+        )
+
+        known = submit(backend)
+
+        assert claimed(backend) == [known]
+    finally:
+        backend.close()
+        admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def test_doctor_names_level_and_wake_ups(place: tuple[str, str]) -> None:

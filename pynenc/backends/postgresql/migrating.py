@@ -94,8 +94,10 @@ def finish(schema: str) -> Steps:
     for migration in (yield from pending(schema, post=True)):
         yield from _apply(schema, migration)
         done.append(migration.file.rpartition("/")[2])
+    # One with tables is not ours: it belongs to an app whose name goes on like that.
     older = yield (
-        "SELECT nspname FROM pg_namespace WHERE nspname ~ %s AND nspname <> %s ORDER BY 1",
+        "SELECT nspname FROM pg_namespace n WHERE nspname ~ %s AND nspname <> %s "
+        "AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relkind IN ('r', 'p')) ORDER BY 1",
         (f"^{schema}_[0-9a-f]{{8}}$", api_schema(schema)),
     )
     for (name,) in older:
