@@ -1,7 +1,7 @@
 -- purge_all: forget a part of everything; called until nothing is left. Sessions stay.
 --
--- ARGV[2]  budget: most invocations to forget in this call
--- Reply    how many went
+-- ARGV[2]  budget: most invocations and client data to forget in this call
+-- Reply    {how many invocations went, whether there is more (0 or 1)}
 -- Atomic per call, so that others get their turn in between; O(budget log N).
 
 --- include shared/store.lua
@@ -21,7 +21,8 @@ local function erase(r)
   engine.touch(r)
 end
 
-local ids = call('ZRANGE', P .. 'all', 0, tonumber(ARGV[2]) - 1)
+local budget = tonumber(ARGV[2])
+local ids = call('ZRANGE', P .. 'all', 0, budget - 1)
 engine.fetch(ids)
 for _, id in ipairs(ids) do
   local r = engine.record(id)
@@ -37,11 +38,16 @@ for _, id in ipairs(ids) do
 end
 engine.flush()
 
-if #ids < tonumber(ARGV[2]) then
-  for _, session in ipairs(call('ZRANGE', P .. 'l', 0, -1)) do
-    call('DEL', P .. 'x' .. session, P .. 'y' .. session, P .. 'w' .. session, P .. 'r' .. session)
-  end
-  for _, key in ipairs(call('ZRANGE', P .. 'data', 0, -1)) do call('UNLINK', P .. 'b' .. key) end
-  call('DEL', P .. 'data', P .. 'hours', P .. 'broken', P .. 'n', P .. 't', P .. 'e')
+local left = budget - #ids
+local keys = left > 0 and call('ZRANGE', P .. 'data', 0, left - 1) or {}
+for _, key in ipairs(keys) do
+  call('UNLINK', P .. 'b' .. key)
+  call('ZREM', P .. 'data', key)
 end
-return #ids
+if #keys == left then return { #ids, 1 } end
+
+for _, session in ipairs(call('ZRANGE', P .. 'l', 0, -1)) do
+  call('DEL', P .. 'x' .. session, P .. 'y' .. session, P .. 'w' .. session, P .. 'r' .. session)
+end
+call('DEL', P .. 'data', P .. 'hours', P .. 'broken', P .. 'n', P .. 't', P .. 'e')
+return { #ids, 0 }

@@ -136,10 +136,12 @@ BEGIN
 END
 $$;
 
--- purge_all: forget a part of everything; called until nothing is left. Sessions stay. Exclusive for each part.
-CREATE FUNCTION {api}.purge_all(p_now bigint, p_budget integer) RETURNS bigint LANGUAGE plpgsql AS $$
+-- purge_all: forget a part of everything, at most so many invocations and client data; called until there is no more.
+-- Sessions stay. Exclusive for each part.
+CREATE FUNCTION {api}.purge_all(p_now bigint, p_budget integer, OUT went bigint, OUT more boolean) LANGUAGE plpgsql AS $$
 DECLARE
     v_ids bytea[];
+    v_keys bytea[];
 BEGIN
     PERFORM {api}.lock_app(true);
     PERFORM FROM {api}.seal;
@@ -152,11 +154,13 @@ BEGIN
     DELETE FROM {schema}.progress WHERE id = ANY (v_ids);
     DELETE FROM {schema}.wait WHERE waiter = ANY (v_ids) OR waited = ANY (v_ids);
     DELETE FROM {schema}.watch WHERE id = ANY (v_ids);
-    IF cardinality(v_ids) < p_budget THEN
+    went := cardinality(v_ids);
+    v_keys := ARRAY(SELECT key FROM {schema}.data ORDER BY key LIMIT p_budget - went);
+    DELETE FROM {schema}.data WHERE key = ANY (v_keys);
+    more := went + cardinality(v_keys) >= p_budget;
+    IF NOT more THEN
         DELETE FROM {schema}.inbox;
-        DELETE FROM {schema}.data;
     END IF;
-    RETURN cardinality(v_ids);
 END
 $$;
 

@@ -206,14 +206,14 @@ $$;
 CREATE FUNCTION {api}.move_clear(p_now bigint, p_seal text, p_budget integer) RETURNS bigint LANGUAGE plpgsql
 SET pynenc.moving = 'on' AS $$
 DECLARE
-    v_went bigint;
+    v_more boolean;
 BEGIN
     PERFORM {api}.require_seal(p_seal);
-    v_went := {api}.purge_all(p_now, p_budget);
-    IF v_went = 0 THEN
+    SELECT more INTO v_more FROM {api}.purge_all(p_now, p_budget);
+    IF NOT v_more THEN
         DELETE FROM {schema}.session;
         DELETE FROM {schema}.queue;
     END IF;
-    RETURN v_went;
+    RETURN v_more::integer;
 END
 $$;

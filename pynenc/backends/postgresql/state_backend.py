@@ -65,11 +65,11 @@ class PostgresqlStateBackend(StateBackend):
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         went: int = 0
         if ids is None:
-            while True:
-                rows = yield from self._database.call("purge_all(integer)", _CHUNK)
-                went += rows[0][0]
-                if rows[0][0] < _CHUNK:
-                    return went
+            more = True
+            while more:
+                ((some, more),) = yield from self._database.call("purge_all(integer)", _CHUNK)
+                went += some
+            return went
         given = list(dict.fromkeys(ids))
         for first in range(0, len(given), _CHUNK):
             rows = yield from self._database.call("purge(bytea[])", given[first : first + _CHUNK])

@@ -73,11 +73,11 @@ class RedisStateBackend(StateBackend):
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         went = 0
         if ids is None:
-            while True:
-                some: int = yield from self._caller.call("purge_all", _CHUNK)
+            more = True
+            while more:
+                some, more = yield from self._caller.call("purge_all", _CHUNK)
                 went += some
-                if some < _CHUNK:
-                    return went
+            return went
         for first in range(0, len(ids), _CHUNK):
             went += yield from self._caller.call("purge", pack(ids[first : first + _CHUNK]))
         return went

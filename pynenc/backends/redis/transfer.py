@@ -107,7 +107,7 @@ class RedisTransfer(Transfer):
         yield from self._caller.call("move_data_in", pack(given), moving=under(mark), durable=True)
 
     def clear(self, mark: Seal) -> Op[None]:
-        while (yield from self._caller.call("purge_all", _CHUNK, moving=under(mark))) == _CHUNK:
+        while (yield from self._caller.call("purge_all", _CHUNK, moving=under(mark)))[1]:
             pass
         yield from self._caller.call("move_clear", moving=under(mark))
 
