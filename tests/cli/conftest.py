@@ -43,12 +43,18 @@ if __name__ == "__main__":
 
 
 class Folder:
-    """A user's folder with a terminal in it."""
+    """A user's folder with a terminal in it.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        app: the module that is there.
+        environment: added to that of the tests, for all that is run.
+    """
+
+    def __init__(self, path: Path, app: str = SHOP, **environment: str) -> None:
         self.path = path
+        self._environment = environment
         self._started: list[subprocess.Popen[str]] = []
-        (path / "shop.py").write_text(SHOP)
+        (path / "shop.py").write_text(app)
 
     def pynenc(self, *arguments: str, code: int | None = 0) -> str:
         """Run `pynenc` and return what it printed; fail unless it exits with `code`."""
@@ -85,6 +91,7 @@ class Folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "pynenc", *arguments],
             cwd=self.path,
+            env={**os.environ, **self._environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -102,7 +109,7 @@ class Folder:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.path,
-            env={**os.environ, "COLUMNS": "200"},
+            env={**os.environ, "COLUMNS": "200", **self._environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -257,7 +257,8 @@ def make_newer(url: str, app_id: str, clock: FakeClock) -> None:
         import sqlite3
 
         file = sqlite3.connect(url.removeprefix("sqlite:///"))
-        file.execute("PRAGMA user_version = 999")
+        with file:
+            file.execute("INSERT INTO meta VALUES ('post migration 999', 999)")
         file.close()
     elif url.startswith("redis"):
         import redis

@@ -12,6 +12,7 @@ from pynenc.backends.sqlite.diagnosing import diagnose
 from pynenc.backends.sqlite.doorbell import Ringer
 from pynenc.backends.sqlite.dump import dump
 from pynenc.backends.sqlite.location import Location
+from pynenc.backends.sqlite.migrating import finish
 from pynenc.backends.sqlite.orchestrator import SqliteOrchestrator
 from pynenc.backends.sqlite.requests import Store
 from pynenc.backends.sqlite.state_backend import SqliteStateBackend
@@ -50,8 +51,10 @@ class SqliteBackend(Backend):
         return SqliteTransaction(self._store, self.path, connection)
 
     def migrate(self, *, post: bool = False) -> Op[list[str]]:
-        # Opening the file brings it up to date; there is nothing yet that only older releases need.
-        return (yield from self._store.read(lambda _view: []))
+        # Opening the file adds what is missing.
+        finished = yield from self._store.write(lambda unit: finish(unit.connection) if post else [])
+        done, self._store.database.migrated = self._store.database.migrated, []
+        return done + finished
 
     def diagnose(self) -> Op[list[Finding]]:
         return self._store.read(lambda view: diagnose(view.connection, self.path, os.path.getsize(self.path)))

@@ -43,6 +43,8 @@ class Database:
         self.location = location
         self.path = location.path
         self.queue_names = QueueNames()
+        self.migrated: list[str] = []
+        """What opening the file added to its schema, by the names of the migrations."""
         self._identity: tuple[int, int] | None = None
         self._start_afresh()
         _databases.add(self)
@@ -146,8 +148,9 @@ class Database:
         self._patiently(lambda: use_write_ahead_log(connection, self.path))
         if not current:
             self._patiently(lambda: connection.execute("BEGIN EXCLUSIVE"))
-            migrate(connection, self.path)
+            done = migrate(connection, self.path)
             connection.execute("COMMIT")
+            self.migrated += done
 
     def _borrow_reader(self) -> sqlite3.Connection | None:
         """Count one more reader and hand out a connection, if there is a spare one."""

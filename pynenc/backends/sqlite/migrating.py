@@ -1,39 +1,59 @@
-"""Bringing a file to the schema of this release: numbered scripts, once each, whoever comes first."""
+"""Bringing a file to the schema of this release: numbered scripts, once each, whoever comes first.
+
+`pre` migrations only add to the tables: opening a file applies them, in order, and releases that do not know them go on
+using it. `post` migrations take away what older releases need: `pynenc migrate --post` applies them, and releases that
+do not know one of them refuse the file from then on. The file says what was done to it: `user_version` is the number
+of the last `pre` migration, and `meta` has a row for each `post` one.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 from pynenc.errors import SchemaTooNew, StoreCorrupted, StoreUnavailable
 
 APPLICATION_ID = 0x50594E43
 """`PYNC` in the file's header: what tells a store from any other SQLite file."""
+_POST = "post migration "
+
+
+class Migration(NamedTuple):
+    """One step of the tables."""
+
+    number: int
+    is_post: bool
+    name: str
+    script: str
 
 
 @cache
-def migrations() -> tuple[tuple[int, str], ...]:
-    """Return (version, script) of every migration, in order. `pre` ones run before new code is deployed."""
+def migrations() -> tuple[Migration, ...]:
+    """Return every migration of this release, in order."""
     folder = resources.files("pynenc.backends.sqlite") / "schema"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple((int(name.split("_")[0]), (folder / name).read_text("utf-8")) for name in names)
+    found = []
+    for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")):
+        number, when, _ = name.split("_", 2)
+        found.append(Migration(int(number), when == "post", name, (folder / name).read_text("utf-8")))
+    return tuple(found)
 
 
 def latest_version() -> int:
     """Return the schema version that this release writes."""
-    return migrations()[-1][0]
+    return max(each.number for each in migrations() if not each.is_post)
 
 
 def is_current(connection: sqlite3.Connection, path: str) -> bool:
-    """Whether the file is a store of exactly this schema; False for an empty file or an older schema.
+    """Whether the file is a store with all that this release needs; False for an empty file or an older schema.
 
     Call it inside a transaction: read one by one, what it reads could lie on both sides of another process's
     migration, and look like a foreign file.
 
     Raises:
         StoreCorrupted: it is a SQLite file of somebody else.
-        SchemaTooNew: a newer release wrote it.
+        SchemaTooNew: a newer release took away what this one needs.
     """
     # The first read of a table takes the snapshot; a pragma alone does not in every version.
     tables = _number(connection, "SELECT count(*) FROM sqlite_master")
@@ -45,12 +65,18 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
                 f"{path} is not a Pynenc store: it is a SQLite file of another program. Use another path."
             )
         return False
-    if version > latest_version():
+    unknown = _post_applied(connection) - {each.number for each in migrations() if each.is_post}
+    if unknown:
         raise SchemaTooNew(
-            f"the store {path} has schema {version}, this release knows up to {latest_version()}: a newer "
-            "release wrote it. Upgrade Pynenc here, or use another path."
+            f"a newer release of Pynenc took away from the store {path} what this one needs (migration "
+            f"{max(unknown)}). Upgrade Pynenc here, or use another path."
         )
-    return version == latest_version()
+    return version >= latest_version()
+
+
+def _post_applied(connection: sqlite3.Connection) -> set[int]:
+    rows = connection.execute("SELECT value FROM meta WHERE name GLOB ?", (f"{_POST}*",))
+    return {number for (number,) in rows}
 
 
 def use_write_ahead_log(connection: sqlite3.Connection, path: str) -> None:
@@ -66,17 +92,38 @@ def use_write_ahead_log(connection: sqlite3.Connection, path: str) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
-    """Apply what is missing. The caller holds the write lock: in a racing process nothing is left to do."""
+def migrate(connection: sqlite3.Connection, path: str) -> list[str]:
+    """Add what is missing; return what was done. The caller holds the write lock: a racing process finds nothing left.
+
+    Raises:
+        SchemaTooNew: see `is_current`.
+    """
     if is_current(connection, path):
-        return
+        return []
     present = _number(connection, "PRAGMA user_version")
-    for version, script in migrations():
-        if version > present:
-            for statement in statements(script):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version}")
+    missing = [each for each in migrations() if not each.is_post and each.number > present]
+    for migration in missing:
+        _apply(connection, migration)
+        connection.execute(f"PRAGMA user_version = {migration.number}")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    return [each.name for each in missing]
+
+
+def finish(connection: sqlite3.Connection) -> list[str]:
+    """Take away what only older releases need; return what was done. The caller holds the write lock."""
+    applied = _post_applied(connection)
+    missing = [each for each in migrations() if each.is_post and each.number not in applied]
+    for migration in missing:
+        _apply(connection, migration)
+        connection.execute(
+            "INSERT INTO meta (name, value) VALUES (?, ?)", (f"{_POST}{migration.number}", migration.number)
+        )
+    return [each.name for each in missing]
+
+
+def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
+    for statement in statements(migration.script):
+        connection.execute(statement)
 
 
 def statements(script: str) -> list[str]:
