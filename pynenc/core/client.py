@@ -242,7 +242,7 @@ class Client:
                 if lost_replies or time.monotonic() > watched_at + WATCH_AGAIN_S:
                     run(self._watch_everything())
                     lost_replies, watched_at = False, time.monotonic()
-                due_s = self._fetch()
+                due_s = min(self._fetch(), max(0.0, watched_at + WATCH_AGAIN_S - time.monotonic()))
                 backoff_s = 0.0
             except SessionGone:
                 with self._lock:
