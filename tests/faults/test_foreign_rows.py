@@ -7,27 +7,46 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pynenc import Pynenc
 from pynenc.errors import PynencError
 from pynenc.invocation import DistributedInvocation, InvocationStatus
 from pynenc.io import run
+from tests import stores
 
-DAMAGES = 150
+DAMAGES = {"sqlite": 150, "postgresql": 40}
 WAIT_S = 60.0
 
 
+@pytest.fixture(params=DAMAGES)
+def store(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Pynenc]:
-    app = Pynenc(f"sqlite:///{tmp_path / 'foreign.db'}", app_id="foreign", config_values={"max_threads": 2})
-    yield app
-    app.close()
+def damages(store: str) -> int:
+    return DAMAGES[store]
+
+
+@pytest.fixture
+def app(store: str, tmp_path: Path) -> Iterator[Pynenc]:
+    with stores.fresh_url(store, tmp_path) as (url, app_id):
+        app = Pynenc(url, app_id=app_id, config_values={"max_threads": 2})
+        yield app
+        app.close()
 
 
 def _overwrite(
     app: Pynenc, table: str, column: str, value: object, invocation: DistributedInvocation[..., object]
 ) -> None:
+    if app.conf.url.startswith("postgresql"):
+        statement = f"UPDATE pynenc_{app.app_id}.{table} SET {column} = %s WHERE id = %s"
+        with psycopg.connect(app.conf.url) as admin:
+            assert admin.execute(statement, (value, invocation.key)).rowcount == 1
+        return
     path = app.conf.url.removeprefix("sqlite:///").partition("?")[0]
     with sqlite3.connect(path) as connection:
         changed = connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (value, invocation.key))
@@ -50,14 +69,14 @@ def _garbage(rng: random.Random, original: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("column", ["arguments", "policy", "meta", "task_id"])
-def test_damaged_calls_end_and_the_runner_goes_on(app: Pynenc, column: str) -> None:
+def test_damaged_calls_end_and_the_runner_goes_on(app: Pynenc, damages: int, column: str) -> None:
     rng = random.Random(column)
 
     @app.task(max_retries=1)
     def same(value: dict[str, int]) -> dict[str, int]:
         return value
 
-    invocations = list(same.parallelize([({"n": n},) for n in range(DAMAGES)]))
+    invocations = list(same.parallelize([({"n": n},) for n in range(damages)]))
     for invocation in invocations:
         assert isinstance(invocation, DistributedInvocation)
         original = getattr(invocation.snapshot().call, column)
@@ -75,7 +94,7 @@ def test_damaged_calls_end_and_the_runner_goes_on(app: Pynenc, column: str) -> N
     assert run(app.control.verify()) == []
 
 
-def test_damaged_results_are_refused_by_name(app: Pynenc) -> None:
+def test_damaged_results_are_refused_by_name(app: Pynenc, damages: int) -> None:
     rng = random.Random(7)
 
     @app.task
@@ -83,7 +102,7 @@ def test_damaged_results_are_refused_by_name(app: Pynenc) -> None:
         return value
 
     with app.running():
-        invocations = list(same.parallelize([({"n": n},) for n in range(DAMAGES)]))
+        invocations = list(same.parallelize([({"n": n},) for n in range(damages)]))
         assert all(each.wait(WAIT_S) for each in invocations)
     refused = 0
     for each in invocations:
@@ -99,4 +118,4 @@ def test_damaged_results_are_refused_by_name(app: Pynenc) -> None:
             # Some damage leaves valid JSON behind.
             assert isinstance(value, dict | list | int | str | type(None))
 
-    assert refused > DAMAGES // 2
+    assert refused > damages // 2
