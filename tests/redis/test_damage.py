@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 import redis
 
+from pynenc import Pynenc
 from pynenc.composition import open_backend
-from pynenc.errors import ConfigurationError, SchemaTooNew, StoreCorrupted, StoreFull, StoreUnavailable
+from pynenc.errors import ConfigurationError, PynencError, SchemaTooNew, StoreCorrupted, StoreFull, StoreUnavailable
 from pynenc.io import run
 from pynenc.model.ids import new_invocation_id
 from pynenc.model.records import Exchange, ExchangeReply, SessionInfo, SessionKind, Submission, Success
 from pynenc.ports.backend import Backend
 from tests.servers import RedisServer
+
+DAMAGES = 60
+
+
+def double_of(number: int) -> int:
+    return 2 * number
 
 
 def submit(backend: Backend, number: int = 1, size: int = 1) -> list[bytes]:
@@ -70,6 +78,69 @@ def test_a_key_of_another_type_is_told_of_and_nothing_is_lost(backend: Backend, 
     client.delete("{app}:" + key)
     client.rename("kept", "{app}:" + key) if client.exists("kept") else None
     assert {claim.invocation_id for claim in exchange(backend).claims} >= set(known)
+
+
+@pytest.fixture
+def app(server: RedisServer, client: redis.Redis) -> Iterator[Pynenc]:
+    made = Pynenc(server.url, app_id="app", config_values={"max_threads": 2})
+    yield made
+    made.close()
+
+
+def garbage(rng: random.Random, original: bytes) -> bytes:
+    """Return random bytes, or the original cut, doubled, or with some bit of it changed."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return rng.randbytes(rng.randrange(0, 80))
+    if kind == 1:
+        return original[: rng.randrange(len(original))]
+    if kind == 2:
+        return original * 2
+    changed = bytearray(original)
+    changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("record", ["c", "i"])
+def test_calls_with_garbage_do_not_stop_those_that_are_sound(app: Pynenc, client: redis.Redis, record: str) -> None:
+    rng = random.Random(record)
+    double = app.task(double_of)
+    damaged = list(double.parallelize([(n,) for n in range(DAMAGES)]))
+    for invocation in damaged:
+        key = f"{{app}}:{record}".encode() + invocation.key
+        client.set(key, garbage(rng, bytes(client.get(key) or b"")))
+    sound = [double(n) for n in range(5)]
+
+    with app.running():
+        assert [each.get(timeout=20) for each in sound] == [2 * n for n in range(5)]
+        assert double(50).get(timeout=60) == 100
+
+    run(app.control.verify(repair=True))
+    assert [each.get(timeout=20) for each in sound] == [2 * n for n in range(5)]
+
+
+def test_outcomes_with_garbage_are_refused_and_leave_the_others_readable(app: Pynenc, client: redis.Redis) -> None:
+    rng = random.Random("outcomes")
+    double = app.task(double_of)
+    with app.running():
+        invocations = list(double.parallelize([(n,) for n in range(DAMAGES)]))
+        assert all(each.wait(60) for each in invocations)
+    kept, damaged = invocations[0], invocations[1:]
+    for invocation in damaged:
+        key = b"{app}:o" + invocation.key
+        client.set(key, garbage(rng, bytes(client.get(key) or b"")))
+
+    refused = 0
+    for invocation in damaged:
+        try:
+            value = app.get_invocation(invocation.invocation_id).get(timeout=0.1)
+        except (PynencError, TimeoutError):
+            refused += 1
+        else:
+            assert isinstance(value, int | str | list | dict | type(None))
+
+    assert refused > DAMAGES // 3
+    assert app.get_invocation(kept.invocation_id).get(timeout=60) == 0
 
 
 def test_indexes_that_somebody_deleted_are_rebuilt_from_the_records(backend: Backend, client: redis.Redis) -> None:

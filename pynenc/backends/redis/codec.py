@@ -10,7 +10,8 @@ from typing import Any
 
 import msgpack
 
-from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.errors import StoreCorrupted
+from pynenc.model.ids import Epoch, InvocationId, SessionId, id_text
 from pynenc.model.records import (
     Attempt,
     Call,
@@ -159,19 +160,51 @@ class StoredCall:
     __slots__ = ("fields", "parent_id", "root_id")
 
     def __init__(self, invocation_id: InvocationId, stored: bytes) -> None:
-        if stored[0] == 1:
-            self.parent_id = _id(stored[1:17])
-            self.root_id = InvocationId(stored[17:_LINEAGE_SIZE])
-            self.fields = unpack(stored[_LINEAGE_SIZE:])
-        else:
-            self.parent_id, self.root_id = None, invocation_id
-            self.fields = unpack(stored[1:])
+        """Read what is kept. Raises StoreCorrupted if it is no call."""
+        try:
+            if stored[0] == 1:
+                self.parent_id = _id(stored[1:17])
+                self.root_id = InvocationId(stored[17:_LINEAGE_SIZE])
+                self.fields = unpack(stored[_LINEAGE_SIZE:])
+            else:
+                self.parent_id, self.root_id = None, invocation_id
+                self.fields = unpack(stored[1:])
+            if len(self.fields) != 6 or set(map(type, self.fields)) != {bytes}:
+                raise ValueError("other fields")
+            b"".join(self.fields[:3]).decode()
+        except _DAMAGED as error:
+            raise _damaged(invocation_id, error) from None
+
+
+_DAMAGED = (ValueError, IndexError, TypeError, AttributeError)
+"""What reading a record that somebody damaged may raise."""
+_NO_CALL = b"\x00" + pack(("(damaged record)", "", "", b"", b"", b""))
+"""In the place of a call that cannot be read: no task has this name, so whoever claims it gives it back."""
+
+
+def _damaged(invocation_id: bytes, error: Exception) -> StoreCorrupted:
+    return StoreCorrupted(
+        f"the record of invocation {id_text(InvocationId(invocation_id))} is damaged ({error}): run `pynenc doctor`, "
+        "restore a backup, or purge it"
+    )
+
+
+def outcome_in(invocation_id: bytes, stored: bytes) -> Outcome:
+    """Return an outcome from its stored form. Raises StoreCorrupted if it is none."""
+    try:
+        return outcome_of(invocation_id, unpack(stored))
+    except _DAMAGED as error:
+        raise _damaged(invocation_id, error) from None
 
 
 def claim_of(session: SessionId, row: list[Any]) -> Claim:
     """Return a claim from its row and the call in it."""
     invocation_id = InvocationId(row[0])
-    stored = StoredCall(invocation_id, row[7])
+    try:
+        stored = StoredCall(invocation_id, row[7])
+    except StoreCorrupted:
+        # One bad record must not keep the others of this reply from their runner.
+        stored = StoredCall(invocation_id, _NO_CALL)
     task_id, _, _, policy, meta, arguments = stored.fields
     return Claim(
         invocation_id=invocation_id,
@@ -316,7 +349,7 @@ def snapshot_of(invocation_id: InvocationId, row: list[Any]) -> Snapshot | None:
     if not stored or (live is False and final is False):
         return None
     control = None if live is False else control_of(live)
-    outcome = None if final is False else outcome_of(invocation_id, unpack(final))
+    outcome = None if final is False else outcome_in(invocation_id, final)
     known = control or outcome
     assert known is not None
     return Snapshot(

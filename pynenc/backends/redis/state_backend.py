@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from pynenc.backends.redis.caller import Caller
-from pynenc.backends.redis.codec import outcome_of, pack, snapshot_of, status_of, unpack
+from pynenc.backends.redis.codec import outcome_in, pack, snapshot_of, status_of
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import ListFilter, Outcome, Snapshot
@@ -35,10 +35,7 @@ class RedisStateBackend(StateBackend):
         if not ids:
             return []
         values = yield from self._caller.get_many([b"o" + each for each in ids])
-        return [
-            outcome_of(each, unpack(value)) if value is not None else None
-            for each, value in zip(ids, values, strict=True)
-        ]
+        return [outcome_in(each, value) if value is not None else None for each, value in zip(ids, values, strict=True)]
 
     def statuses(self, ids: Sequence[InvocationId]) -> Op[list[InvocationStatus | None]]:
         rows = yield from self._caller.read("statuses", pack(ids))
