@@ -19,7 +19,7 @@ from pynenc.io import run
 from pynenc.model.ids import InvocationId, SessionId, new_invocation_id
 from pynenc.model.records import Exchange, FinishedNotice, Outcome, SessionInfo, SessionKind, Submission, Success
 from pynenc.ports.backend import Backend
-from tests import stores
+from tests import servers, stores
 from tests.faults.proxy import Cut, FaultyProxy
 
 pytestmark = pytest.mark.faults
@@ -74,7 +74,7 @@ def session_of(backend: Backend, kind: SessionKind) -> SessionId:
 
 @pytest.fixture
 def proxy(request: pytest.FixtureRequest) -> Iterator[FaultyProxy]:
-    parts = urlsplit(stores.url_of(request.getfixturevalue("kind")))
+    parts = urlsplit(servers.url_of(request.getfixturevalue("kind")))
     with FaultyProxy("127.0.0.1", parts.port or 0) as running:
         yield running
 

@@ -12,6 +12,7 @@ import redis
 from pynenc import Pynenc
 from pynenc.composition import open_backend
 from pynenc.errors import ConfigurationError, PynencError, SchemaTooNew, StoreCorrupted, StoreFull, StoreUnavailable
+from pynenc.invocation import DistributedInvocation
 from pynenc.io import run
 from pynenc.model.ids import new_invocation_id
 from pynenc.model.records import Exchange, ExchangeReply, SessionInfo, SessionKind, Submission, Success
@@ -87,6 +88,14 @@ def app(server: RedisServer, client: redis.Redis) -> Iterator[Pynenc]:
     made.close()
 
 
+def damage(client: redis.Redis, rng: random.Random, record: str, invocation: object) -> None:
+    assert isinstance(invocation, DistributedInvocation)
+    key = f"{{app}}:{record}".encode() + invocation.key
+    original = client.get(key)
+    assert isinstance(original, bytes)
+    client.set(key, garbage(rng, original))
+
+
 def garbage(rng: random.Random, original: bytes) -> bytes:
     """Return random bytes, or the original cut, doubled, or with some bit of it changed."""
     kind = rng.randrange(4)
@@ -107,8 +116,7 @@ def test_calls_with_garbage_do_not_stop_those_that_are_sound(app: Pynenc, client
     double = app.task(double_of)
     damaged = list(double.parallelize([(n,) for n in range(DAMAGES)]))
     for invocation in damaged:
-        key = f"{{app}}:{record}".encode() + invocation.key
-        client.set(key, garbage(rng, bytes(client.get(key) or b"")))
+        damage(client, rng, record, invocation)
     sound = [double(n) for n in range(5)]
 
     with app.running():
@@ -127,8 +135,7 @@ def test_outcomes_with_garbage_are_refused_and_leave_the_others_readable(app: Py
         assert all(each.wait(60) for each in invocations)
     kept, damaged = invocations[0], invocations[1:]
     for invocation in damaged:
-        key = b"{app}:o" + invocation.key
-        client.set(key, garbage(rng, bytes(client.get(key) or b"")))
+        damage(client, rng, "o", invocation)
 
     refused = 0
     for invocation in damaged:
