@@ -161,6 +161,8 @@ BEGIN
     INTO v_expires, v_lease, low, low_until FROM {schema}.session s
     WHERE s.number = p_session AND s.ended_at IS NULL;
     IF NOT FOUND THEN
+        -- A sealed store has no live session: this is where all their operations end.
+        PERFORM FROM {api}.seal;
         RAISE EXCEPTION USING ERRCODE = 'PN001', MESSAGE = p_session::text;
     END IF;
     IF p_always OR v_expires < p_now + v_lease - v_lease / 32 THEN
