@@ -169,7 +169,7 @@ _LIST = [
     Mutant(
         "loop_never_reconciles",
         "runners.store_session:StoreSession.exchange",
-        "if self._uncertain:",
+        "if self._has_to_compare():",
         "if False:",
     ),
     Mutant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +14,10 @@ Open = Callable[..., SqliteBackend]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.db"
+def path() -> Iterator[Path]:
+    """A file whose path is short: that of a socket beside it is limited, and `tmp_path` may be long."""
+    with tempfile.TemporaryDirectory(prefix="pynenc-") as folder:
+        yield Path(folder) / "store.db"
 
 
 @pytest.fixture
