@@ -11,11 +11,11 @@ import logging
 import mmap
 import os
 import signal
-import tempfile
 from struct import Struct as Layout
 
 from pynenc.logs.context import ContextFilter
 from pynenc.logs.formatters import TextFormatter
+from pynenc.runners.shared_memory import new_memory
 
 STACKS = signal.SIGUSR2
 """Makes a worker write where its threads stand."""
@@ -33,9 +33,9 @@ class BlackBox:
     """Seen from the runner: made before the worker starts, read when it is over."""
 
     def __init__(self) -> None:
-        self.lines_fd = _new_memory("pynenc-lines", _HEAD.size + _RING)
+        self.lines_fd = new_memory("pynenc-lines", _HEAD.size + _RING)
         try:
-            self.stacks_fd = _new_memory("pynenc-stacks", 0)
+            self.stacks_fd = new_memory("pynenc-stacks", 0)
         except OSError:
             os.close(self.lines_fd)
             raise
@@ -116,13 +116,3 @@ def _bodies_of(dump: str) -> str:
     """Return the parts of a dump that show threads in which a body runs; all of it if there is none."""
     parts = [part for part in dump.split("\n\n") if _BODY in part and _PARKED not in part]
     return "\n\n".join(parts) or dump
-
-
-def _new_memory(name: str, size: int) -> int:
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create(name)
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, size)
-    return descriptor

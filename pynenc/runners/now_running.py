@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from struct import Struct as Layout
 
 from pynenc.model.ids import Epoch, InvocationId
+from pynenc.runners.shared_memory import new_memory
 
 Key = tuple[InvocationId, Epoch]
 
@@ -65,10 +65,4 @@ class NowRunning:
 
 def new_page(slots: int) -> int:
     """Return the descriptor of empty memory for a worker of so many slots, for both sides to map."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("pynenc-now-running")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, _RECORD.size * slots * _RECORDS_PER_SLOT)
-    return descriptor
+    return new_memory("pynenc-now-running", _RECORD.size * slots * _RECORDS_PER_SLOT)
