@@ -46,8 +46,12 @@ class RunnerProcess:
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait until it has ended; return its exit code."""
-        code = self._process.wait(timeout=60)
+        """Wait until it has ended; return its exit code: that of a killed process if it had to be killed."""
+        try:
+            code = self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait(timeout=30)
         self._log.close()
         return code
 

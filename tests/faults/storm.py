@@ -31,7 +31,7 @@ from tests.faults.scenes import LEASE_S, Fault, Later, Scene
 T = TypeVar("T")
 
 ROOTS_AT_ONCE = 60
-_SETTLING_S = 240
+_SETTLING_S = 180
 
 
 class Storm:

@@ -24,11 +24,11 @@ from tests.private_servers.postgresql import PgBouncer
 from tests.private_servers.process import wait_until
 from tests.servers import PostgresServer
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1_800)]
-
 KILLS = max(6, int(os.environ.get("PYNENC_TEST_FAULTS") or 0) // 6)
 SEED = 7
 APP = "orders"
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(120 + 30 * KILLS)]
 
 
 class Place:
