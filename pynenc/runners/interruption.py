@@ -42,12 +42,13 @@ class Superseded(RunnerStopped):
 class Interruptible:
     """The stretch of a thread in which exceptions may be raised from outside."""
 
-    __slots__ = ("_lock", "_pending", "_thread_id")
+    __slots__ = ("_lock", "_pending", "_sent", "_thread_id")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread_id: int | None = None
         self._pending: type[BaseException] | None = None
+        self._sent = False
 
     def open(self) -> None:
         """Let interruptions reach the calling thread from here on; one that came before is raised now."""
@@ -62,8 +63,9 @@ class Interruptible:
         with self._lock:
             self._thread_id = None
             pending, self._pending = self._pending, None
-            if pending is not None:
-                _raise_in(threading.get_ident(), None)
+            sent, self._sent = self._sent, False
+            if sent:
+                _take_back()
             return pending
 
     def interrupt(self, error: type[BaseException]) -> None:
@@ -71,6 +73,7 @@ class Interruptible:
         with self._lock:
             self._pending = error
             if self._thread_id is not None:
+                self._sent = True
                 _raise_in(self._thread_id, error)
 
     @property
@@ -78,8 +81,25 @@ class Interruptible:
         return self._thread_id is not None
 
 
-def _raise_in(thread_id: int, error: type[BaseException] | None) -> None:
+class _TakenBack(BaseException):
+    """Takes the place of an exception that was not raised yet."""
+
+
+def _take_back() -> None:
+    """Return once no exception is on its way to the calling thread.
+
+    To send none would also take one back, but CPython 3.11 would then believe for ever that one is on its way: every
+    thread gets slower, and one that is traced or profiled never leaves the beginning of the next function.
+    """
+    try:
+        _raise_in(threading.get_ident(), _TakenBack)
+        while True:
+            pass
+    except _TakenBack:
+        pass
+
+
+def _raise_in(thread_id: int, error: type[BaseException]) -> None:
     import ctypes
 
-    reference = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), reference)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))

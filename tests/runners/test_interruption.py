@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -75,3 +77,34 @@ def test_one_that_was_not_raised_yet_is_taken_back_when_the_body_ends() -> None:
         survived += 1
 
     assert survived == 200
+
+
+PROFILED = """
+import sys, threading
+from pynenc.runners.interruption import Interruptible, TimeIsUp
+
+body = Interruptible()
+try:
+    body.open()
+    interrupter = threading.Thread(target=body.interrupt, args=(TimeIsUp,))
+    interrupter.start()
+    interrupter.join()
+    {then}
+except TimeIsUp:
+    pass
+finally:
+    body.shut()
+
+sys.setprofile(lambda *_: None)
+print(sum(map(lambda n: n, range(100))))
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "while True: pass"])
+def test_after_an_interruption_a_profiler_can_be_used(then: str) -> None:
+    # In a process of its own: what this is about hangs the interpreter beyond the reach of signals.
+    program = [sys.executable, "-c", PROFILED.format(then=then)]
+
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout == "4950\n"
