@@ -18,7 +18,8 @@ def double(number: int) -> int:
 
 @app.task
 def told_apart(begun: str, word: str) -> int:
-    """Return the epoch of this claim; the first one to begin says so, and ends only once `word` is there."""
+    """Return the epoch of this claim; the first one to begin says so, and ends only once `word` is there, or when its
+    runner stops it. That it ended it says as well."""
     run = current_run.get()
     assert run is not None
     try:
@@ -26,7 +27,9 @@ def told_apart(begun: str, word: str) -> int:
             file.write(f"{run.claim.epoch}\n")
     except FileExistsError:
         return run.claim.epoch
-    while not Path(word).exists():
-        time.sleep(0.02)
-    Path(f"{begun}.ended").touch()
+    try:
+        while not Path(word).exists():
+            time.sleep(0.02)
+    finally:
+        Path(f"{begun}.ended").touch()
     return run.claim.epoch

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from concurrent.futures import ProcessPoolExecutor
 
+import pytest
+
 from pynenc.testing.simulation.explore import examine, report, shrink
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 _SEEDS = 5_000
 _CHUNK = 250

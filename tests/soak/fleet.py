@@ -103,14 +103,14 @@ class Fleet:
         _signal(old.pid, signal.SIGCONT)
         for _ in range(signals - 1):
             _signal(old.pid, signal.SIGTERM)
-        thread = threading.Thread(target=self._end, args=(old, " ".join(KINDS[index])))
+        thread = threading.Thread(target=self._end, args=(old, " ".join(KINDS[index]), signals))
         thread.start()
         self._ending.append(thread)
 
-    def _end(self, runner: RunnerProcess, kind: str) -> None:
+    def _end(self, runner: RunnerProcess, kind: str, signals: int) -> None:
         code = runner.stop()
-        # -15: it was told to end before it had begun.
-        if code not in (0, -signal.SIGTERM):
+        # -15: it was told to end before it had begun; 143: the second signal came before it had ended.
+        if code not in (0, -signal.SIGTERM, *([128 + signal.SIGTERM] if signals > 1 else [])):
             self.bad_exits.append(f"a runner ({kind}) ended with exit code {code}")
 
     # --- rest ---
