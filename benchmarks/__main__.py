@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import blocks, record
 from benchmarks.alone.measurements import APART, MEASUREMENTS, Scale
+from benchmarks.bytecode import keep_bytecode
 from benchmarks.catalogue import CATALOGUE, chosen
 from benchmarks.comparison import Sizes, compare
 from benchmarks.services import STORES, own_servers
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown := [part for part in parts if part not in PARTS]:
         raise SystemExit(f"unknown part {', '.join(unknown)}; known are {', '.join(PARTS)}")
     found = record.Record() if arguments.json is None else record.load(arguments.json)
+    keep_bytecode()
     with own_servers():
         if "peers" in parts:
             _compare(arguments, words, found)

@@ -7,7 +7,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks.crash_app import app, die_once, echo
+from benchmarks.bytecode import keep_bytecode
+from benchmarks.crash_app import app, die_once, echo, meet
 from pynenc.runners.vitals import read_vitals
 from tests.faults.processes import RunnerProcess
 
@@ -20,30 +21,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.runner_figures", description=__doc__)
     parser.add_argument("--url", help="the store; by default a fresh SQLite file")
     given = parser.parse_args()
+    keep_bytecode()
     with tempfile.TemporaryDirectory(prefix="pynenc-bench-") as folder:
         app.conf.url = given.url or f"sqlite:///{folder}/bench.db"
-        app.purge()
-        runner = RunnerProcess(
-            "benchmarks.crash_app",
-            *("--runner", "process", "--processes", "2"),
-            environment={"PYNENC_URL": app.conf.url, "PYNENC__LOGGING_LEVEL": "error"},
-            log=Path(folder, "runner.log"),
-        )
         try:
-            list(echo.parallelize([(n,) for n in range(1_000)]).results)
-            loop, *workers = (_resident_mib(pid) for pid in [runner.pid, *runner.workers])
-            print(
-                f"- resident: control loop {loop:.0f} MiB, workers {', '.join(f'{each:.0f}' for each in workers)} MiB"
-            )
-            pauses_ms = sorted(1e3 * _crash_to_second_run_s(Path(folder, f"crash-{n}")) for n in range(_CRASHES))
-            print(
-                f"- worker dies in a body, another one is idle: body runs again after p50 "
-                f"{statistics.median(pauses_ms):.1f} ms, most {pauses_ms[-1]:.1f} ms"
-            )
+            for workers, others in ((2, "another one is idle"), (1, "there is no other")):
+                app.purge()
+                _look_at(workers, others, Path(folder))
         finally:
-            runner.stop()
             app.purge()
             app.close()
+
+
+def _look_at(workers: int, others: str, folder: Path) -> None:
+    runner = RunnerProcess(
+        "benchmarks.crash_app",
+        *("--runner", "process", "--processes", str(workers)),
+        environment={"PYNENC_URL": app.conf.url, "PYNENC__LOGGING_LEVEL": "error"},
+        log=folder / "runner.log",
+    )
+    try:
+        list(echo.parallelize([(n,) for n in range(1_000)]).results)
+        loop, *each = (_resident_mib(pid) for pid in [runner.pid, *runner.workers])
+        print(f"- resident: control loop {loop:.0f} MiB, workers {', '.join(f'{one:.0f}' for one in each)} MiB")
+        pauses_ms = sorted(1e3 * _crash_to_second_run_s(workers, folder, n) for n in range(_CRASHES))
+        print(
+            f"- worker dies in a body, {others}: body runs again after p50 "
+            f"{statistics.median(pauses_ms):.1f} ms, most {pauses_ms[-1]:.1f} ms"
+        )
+    finally:
+        runner.stop()
 
 
 def _resident_mib(pid: int) -> float:
@@ -52,12 +59,13 @@ def _resident_mib(pid: int) -> float:
     return vitals.memory_bytes / _MIB
 
 
-def _crash_to_second_run_s(marker: Path) -> float:
-    """Return how long after its first body had ended its process a second one began."""
+def _crash_to_second_run_s(workers: int, folder: Path, number: int) -> float:
+    """Return how long after its first body had ended its process a second one began; all workers are up before."""
+    room = Path(tempfile.mkdtemp(dir=folder))
+    list(meet.parallelize([(str(room), workers)] * workers).results)
+    marker = folder / f"crash-{workers}-{number}"
     began = die_once(str(marker)).get(timeout=60)
     died: float = float(marker.read_text())
-    # The worker is replaced meanwhile; both are there before the next one dies.
-    list(echo.parallelize([(n,) for n in range(200)]).results)
     return began - died
 
 

@@ -8,11 +8,9 @@ session is gone.
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import logging
 import os
-import platform
 import socket
 import sys
 import threading
@@ -82,26 +80,30 @@ _FLUSH_S = 0.002
 
 def main() -> None:
     """Serve the runner at the other end of `--fd` until it closes."""
-    parser = argparse.ArgumentParser(prog="python -m pynenc.worker")
-    parser.add_argument("--fd", type=int, required=True, help="the worker's end of a socket pair")
-    parser.add_argument("--page", type=int, help="memory in which to note whose body runs")
-    parser.add_argument("--lines", type=int, help="memory in which to note the last lines that are logged")
-    parser.add_argument("--stacks", type=int, help="file in which to write where threads stand")
-    given = parser.parse_args()
-    connection = socket.socket(fileno=given.fd)
+    given = _options(sys.argv[1:])
+    connection = socket.socket(fileno=given["fd"])
     # Programs that bodies start have no business with it.
     connection.set_inheritable(False)
     _die_with_parent()
-    if given.stacks is None:
-        faulthandler.enable()
+    if "stacks" in given:
+        os.set_inheritable(given["stacks"], False)
+        record_stacks(given["stacks"])
     else:
-        os.set_inheritable(given.stacks, False)
-        record_stacks(given.stacks)
+        faulthandler.enable()
     now_running = None
-    if given.page is not None:
-        now_running = NowRunning(given.page)
-        os.close(given.page)
-    Worker(connection, now_running, given.lines).serve()
+    if "page" in given:
+        now_running = NowRunning(given["page"])
+        os.close(given["page"])
+    Worker(connection, now_running, given.get("lines")).serve()
+
+
+def _options(words: list[str]) -> dict[str, int]:
+    """Return the descriptors that a runner passed; `argparse` would take as long to import as all of these modules.
+
+    `--fd` is the worker's end of a socket pair, `--page` memory in which to note whose body runs, `--lines` memory for
+    the last lines that are logged, `--stacks` a file in which to write where threads stand. Only the first is needed.
+    """
+    return {name.removeprefix("--"): int(number) for name, number in zip(words[::2], words[1::2], strict=True)}
 
 
 class FrameOutbox:
@@ -216,7 +218,7 @@ class Worker:
 
     def serve(self) -> None:
         """Greet, then do what the runner says until it closes."""
-        hello = Hello(PROTOCOL, os.getpid(), platform.python_version())
+        hello = Hello(PROTOCOL, os.getpid(), sys.version.partition(" ")[0])
         self._outbox.send(FrameType.HELLO, hello)
         while data := self._read():
             for frame in self._decoder.feed(data):

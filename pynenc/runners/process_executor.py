@@ -122,11 +122,13 @@ class ProcessExecutor(Executor):
         return self._fleet.fileno()
 
     def poll(self) -> Sequence[ExecutorEvent]:
+        died = False
         for worker, frames, alive in self._fleet.listen():
             for frame in frames:
                 self._take(worker, frame)
             if not alive:
                 self._died(worker)
+                died = True
         self._calls.perform()
         for worker in self._dispatcher.blocked(self._fleet):
             self._take_back(worker)
@@ -134,7 +136,9 @@ class ProcessExecutor(Executor):
         self._retire_for_age()
         self._retire_used_up()
         self._escalate()
-        self._adjust_workers()
+        if not died:
+            # To start one takes longer than to tell the store of a death: that goes first, and others run its body.
+            self._adjust_workers()
         self._dispatch()
         events, self._events = self._events, []
         return events

@@ -82,6 +82,23 @@ def test_what_a_killed_worker_ran_runs_again_on_another_one(app: Pynenc, tmp_pat
     assert "SIGKILL" in snapshot(app, invocation).attempts[0].detail
 
 
+def test_what_a_killed_worker_ran_goes_to_an_idle_one_before_a_new_one_is_there(app: Pynenc, tmp_path: Path) -> None:
+    announced, go = tmp_path / "announced", tmp_path / "go"
+
+    with running(app, workers=2):
+        both = tasks.meet.parallelize([(str(tmp_path / "room"), 2)] * 2)
+        workers = set(both.results)
+        invocation = tasks.announce_and_wait_for(str(announced), str(go))
+        until(announced.exists)
+        first = int(announced.read_text())
+        os.kill(first, signal.SIGKILL)
+        until(lambda: int(announced.read_text()) != first)
+        go.touch()
+        second = invocation.get(timeout=WAIT_S)
+
+    assert {first, second} == workers
+
+
 def test_only_the_body_that_ended_its_worker_counts_a_crash(app: Pynenc, tmp_path: Path) -> None:
     with running(app, workers=1):
         # Short bodies go to a worker many at a time.
