@@ -80,10 +80,9 @@ class RunnerSettings:
         kinds.QUEUE_LIMITS, {}, "Most bodies of a queue at a time in one runner, for some of `queues`."
     )
     queue_selection_strategy = Setting[str](
-        kinds.word_of("round_robin", "ordered", "random"),
-        "round_robin",
-        "How a runner goes about several queues.",
-        coming="this release serves queues in turn",
+        kinds.word_of("by_rank", "round_robin", "ordered", "random"),
+        "by_rank",
+        "How a runner chooses among its `queues`.",
     )
     lease_seconds = Setting[float](
         kinds.number(1, 3600), 10.0, "A runner that is silent for so long is dead; its work goes to others."

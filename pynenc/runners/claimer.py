@@ -57,6 +57,11 @@ class Claimer:
         """Return how many invocations to ask for when `spare` more could start at once."""
         return max(0, min(self._most, spare + self.ahead()))
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether the doorbell rings for what comes: nothing was left when it was registered for."""
+        return self._listening
+
     def answered(self, *, asked: int, got: int, registered: bool) -> None:
         """Note what came of an exchange that asked for `asked` and, if `registered`, for the doorbell."""
         self._satisfied = got >= asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from pynenc.runners.queue_turns import QueueOrder
 from pynenc.runners.wait_bound import ParkLimits
 
 
@@ -16,6 +17,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     """Queues to claim from; () means every queue of `language`."""
     queue_limits: dict[str, int] = {}
     """Most bodies at a time of some of `queues`."""
+    queue_order: QueueOrder = QueueOrder.BY_RANK
+    """How to choose among `queues`; another order than by rank needs at least two of them."""
     language: str = "python"
     prefetch: bool = True
     """Whether to claim more than there are free slots when bodies are much shorter than a round trip."""

@@ -47,19 +47,25 @@ class QueueLimits:
         """Return what the next exchange asks for if the runner wants so many."""
         if not self._limits:
             return Ask(self._queues, want)
-        rooms = {queue: self._room(queue, want) for queue in self._queues}
-        opened = tuple(queue for queue, room in rooms.items() if room > 0 or want <= 0)
-        if not opened:
-            return Ask(self._queues, want, claims=False)
-        ample = tuple(queue for queue in opened if rooms[queue] >= want)
-        if self._narrow_next and ample and ample != opened:
+        wide = self.wide(want)
+        ample = tuple(queue for queue in wide.queues if self.room(queue, want) >= want)
+        if self._narrow_next and wide.claims and ample and ample != wide.queues:
             return Ask(ample, want, wide=False)
-        return Ask(opened, max(0, min(want, *(rooms[queue] for queue in opened))))
+        return wide
+
+    def wide(self, want: int) -> Ask:
+        """Return what to ask for over all queues that have room, so that none can exceed its limit."""
+        rooms = {queue: self.room(queue, want) for queue in self._queues}
+        opened = tuple(queue for queue, room in rooms.items() if room > 0 or want <= 0)
+        if self._queues and not opened:
+            return Ask(self._queues, want, claims=False)
+        return Ask(opened, max(0, min([want, *(rooms[queue] for queue in opened)])))
 
     def answered(self, ask: Ask, got: int) -> None:
         """Note how many an exchange brought."""
         self._narrow_next = ask.wide and got >= ask.want
 
-    def _room(self, queue: str, want: int) -> int:
+    def room(self, queue: str, want: int) -> int:
+        """Return how many more of a queue the runner may have: `want` if it has no limit."""
         limit = self._limits.get(queue)
         return want if limit is None else limit - self._in_hand.get(queue, 0)

@@ -199,6 +199,7 @@ class Runner:
             lease_s=conf.lease_seconds,
             queues=conf.queues,
             queue_limits=sizing.queue_limits(conf),
+            queue_order=sizing.queue_order(conf),
             prefetch=conf.prefetch,
             park_limits=limits,
         )

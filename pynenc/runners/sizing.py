@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from pynenc.errors import ConfigurationError
+from pynenc.runners.queue_turns import QueueOrder
 from pynenc.runners.scaling import Scaling
 from pynenc.runners.wait_bound import ParkLimits
 from pynenc.runners.worker_config import WorkerConfig, WorkerMode
 
 if TYPE_CHECKING:
     from pynenc.config.app_config import AppConfig
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_COROUTINES = 100
 _DEFAULT_THREADS = 8
@@ -97,6 +101,18 @@ def queue_limits(conf: AppConfig) -> dict[str, int]:
             "limits has to name all queues that it serves"
         )
     return limits
+
+
+def queue_order(conf: AppConfig) -> QueueOrder:
+    """Return how a runner chooses among its queues."""
+    order = QueueOrder(conf.queue_selection_strategy)
+    if order is not QueueOrder.BY_RANK and not conf.queues:
+        logger.warning(
+            "queue_selection_strategy=%s has no effect without `queues`: a runner of all queues takes what ranks "
+            "first; name them with queues or --queues",
+            order.value,
+        )
+    return order if len(conf.queues) > 1 else QueueOrder.BY_RANK
 
 
 def _processes(conf: AppConfig, worker: WorkerConfig, *, scales: bool) -> Processes:

@@ -30,6 +30,7 @@ from pynenc.runners.claimer import Claimer
 from pynenc.runners.loop_config import LoopConfig
 from pynenc.runners.pulse import Pulse
 from pynenc.runners.queue_limits import Ask, QueueLimits
+from pynenc.runners.queue_turns import QueueOrder, QueueTurns
 from pynenc.runners.run_keeper import RunKeeper
 from pynenc.runners.settler import Settler
 from pynenc.runners.steering import Steering
@@ -86,6 +87,9 @@ class StoreSession:
         self._clock = clock
         self._info = info
         self._limits = QueueLimits(config.queues, config.queue_limits, runs.table.in_hand)
+        self._turns: QueueLimits | QueueTurns = self._limits
+        if config.queue_order is not QueueOrder.BY_RANK:
+            self._turns = QueueTurns(config.queue_order, config.queues, self._limits, rng)
         self._backoff = Backoff(first_s=config.backoff_first_s, most_s=config.backoff_most_s, rng=rng)
         self._grievances = Grievances(logger)
         self.pulse = Pulse(clock)
@@ -295,9 +299,12 @@ class StoreSession:
         accepting = self._steering.accepting
         ask = Ask(self._config.queues, max(0, spare), claims=False)
         only = None
+        turns = self._turns
         if accepting:
             only = self._bound.only()
-            ask = self._limits.ask(self._bound.want(self._claimer.want(spare), spare))
+            # What waiting bodies need is a matter of rank, and a runner that waits for its bell takes what comes.
+            turns = self._limits if only is not None or self._claimer.is_listening else self._turns
+            ask = turns.ask(self._bound.want(self._claimer.want(spare), spare))
         # At the bound it must not be rung in place of others for what it would not take.
         idle = accepting and spare > 0 and ask.wide and ask.claims and only is None
         sent_s = self._clock()
@@ -322,7 +329,7 @@ class StoreSession:
         # A full queue is asked again when a body of it ends.
         heard = idle or not ask.claims
         got = len(reply.claims) + len(reply.resumed)
-        self._limits.answered(ask, got)
+        turns.answered(ask, got)
         self._claimer.answered(asked=ask.want, got=got, registered=heard)
         self._settler.settled(batch, notes)
         self._apply(batch, reply, now_s)

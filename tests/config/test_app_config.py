@@ -53,7 +53,7 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "idle_timeout_process_sec": ("30", 30.0),
     "max_parked": ("16", 16),
     "queues": ("mail, reports", ("mail", "reports")),
-    "queue_selection_strategy": ("round_robin", "round_robin"),
+    "queue_selection_strategy": ("Round_Robin", "round_robin"),
     "sqlite_db_path": ("/data/x.db", "/data/x.db"),
     "redis_url": ("redis://there", "redis://there"),
     "redis_host": ("there", "there"),

@@ -276,7 +276,6 @@ def test_a_mistake_in_a_secret_does_not_show_it(load: Load) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"queue_selection_strategy": "random"},
         {"trigger_task_modules": ["app.tasks"]},
         {"scheduler": "priority"},
         {"running_concurrency": "task"},
@@ -289,6 +288,6 @@ def test_what_this_release_does_not_have_is_refused_by_name(load: Load, values: 
 
 
 def test_defaults_of_what_this_release_does_not_have_are_accepted(load: Load) -> None:
-    conf = load({"queue_selection_strategy": "round_robin", "trigger_task_modules": [], "scheduler": "fifo"})
+    conf = load({"trigger_task_modules": [], "scheduler": "fifo"})
 
     assert conf.origin("scheduler") == "the constructor"

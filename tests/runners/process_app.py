@@ -24,6 +24,12 @@ def echo(value: int) -> int:
 
 
 @app.task
+def note_down(log: str, word: str) -> None:
+    with Path(log).open("a") as file:
+        file.write(f"{word}\n")
+
+
+@app.task
 def pid() -> int:
     return os.getpid()
 

@@ -33,6 +33,7 @@ from pynenc.ports.executor import (
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.control_loop import ControlLoop
 from pynenc.runners.loop_config import LoopConfig
+from pynenc.runners.queue_turns import QueueOrder
 from pynenc.runners.waiting import Wait
 from pynenc.testing.clock import FakeClock
 
@@ -161,6 +162,7 @@ class Stage:
         prefetch: bool = False,
         queues: tuple[str, ...] = (),
         queue_limits: dict[str, int] | None = None,
+        queue_order: QueueOrder = QueueOrder.BY_RANK,
     ) -> None:
         self.clock = FakeClock()
         self.backend = MemoryBackend(clock=self.clock)
@@ -174,7 +176,13 @@ class Stage:
             self.store,
             self.executor,
             self._bell,
-            LoopConfig(lease_s=10.0, prefetch=prefetch, queues=queues, queue_limits=queue_limits or {}),
+            LoopConfig(
+                lease_s=10.0,
+                prefetch=prefetch,
+                queues=queues,
+                queue_limits=queue_limits or {},
+                queue_order=queue_order,
+            ),
             self.now_s,
             info,
         )
