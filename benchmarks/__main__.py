@@ -111,8 +111,7 @@ def _measure(name: str, arguments: argparse.Namespace, words: Sequence[str], fou
     taken = record.Taken(setting=record.setting(words), measured=measured)
     found.alone[name] = taken
     _keep(arguments, found)
-    alone = record.Record(alone={name: taken})
-    print(blocks.alone(alone) if measured.figures else blocks.lines(alone), end="\n\n", flush=True)
+    print(blocks.found(name, record.Record(alone={name: taken})), end="\n\n", flush=True)
     return True
 
 

@@ -15,6 +15,8 @@ _COLUMNS = (
     *(f"round trip {name}, {' / '.join(f'p{each}' for each in PERCENTILES)} ms" for name, _ in PAUSES),
 )
 _NOTHING = "*Not measured yet.*"
+_MIXED = "mixed"
+"""The measurement that has a table of its own."""
 
 
 def compared(record: Record) -> str:
@@ -87,7 +89,23 @@ def _aims(systems: Mapping[str, SystemReport]) -> Iterator[Figure]:
 
 def alone(record: Record) -> str:
     """Every figure of Pynenc alone."""
-    return _figures(figure for taken in record.alone.values() for figure in taken.measured.figures) or _NOTHING
+    parts = (taken.measured.figures for name, taken in record.alone.items() if name != _MIXED)
+    return _figures(figure for figures in parts for figure in figures) or _NOTHING
+
+
+def mixed(record: Record) -> str:
+    """The mixed load, beside peers."""
+    if _MIXED not in record.alone:
+        return _NOTHING
+    rows = [(each.what, shown(each.value) + each.unit, each.detail) for each in record.alone[_MIXED].measured.figures]
+    return table(("system", "over the ideal", "configured"), rows)
+
+
+def found(name: str, record: Record) -> str:
+    """What one measurement found: its figures, or what is drawn of it otherwise."""
+    if name == _MIXED:
+        return mixed(record)
+    return alone(record) if record.alone[name].measured.figures else lines(record)
 
 
 def lines(record: Record) -> str:
@@ -139,6 +157,7 @@ BLOCKS = {
     "ratios": over_peers,
     "aims": aims,
     "configured": configured,
+    "mixed": mixed,
     "alone": alone,
 }
 """By the name that the page gives them."""

@@ -28,5 +28,11 @@ async def doze(seconds: float) -> None:
 
 
 @app.task
+def doze_and_return(value: int, seconds: float) -> int:
+    time.sleep(seconds)
+    return value
+
+
+@app.task
 def keep(text: str) -> str:
     return text

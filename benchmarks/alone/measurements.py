@@ -13,6 +13,7 @@ from benchmarks.alone.installation import install
 from benchmarks.alone.latency import latency
 from benchmarks.alone.long_queue import long_queue
 from benchmarks.alone.memory import memory
+from benchmarks.alone.mixed import mixed
 from benchmarks.alone.places import DURABLE
 from benchmarks.alone.processes import idle, importing, recovery, start
 from benchmarks.alone.sleeps import sleeps
@@ -38,6 +39,8 @@ class Scale(Struct, frozen=True, kw_only=True):
     """Of each series of latencies."""
     tasks: int = 10_000
     """Of one size of batch, and of the sleeps."""
+    mixed: int = 400
+    """Of the mixed load."""
 
 
 MEASUREMENTS: Mapping[str, Callable[[Scale], Measured]] = {
@@ -47,6 +50,7 @@ MEASUREMENTS: Mapping[str, Callable[[Scale], Measured]] = {
     "start": lambda _: start(),
     "import": lambda _: importing(),
     "sleeps": lambda scale: sleeps(scale.tasks),
+    "mixed": lambda scale: mixed(scale.mixed),
     "memory": lambda scale: memory(scale.waiting),
     "latency": lambda scale: latency(scale.stores, scale.round_trips),
     "batches": lambda scale: batches(scale.stores, scale.tasks),

@@ -9,6 +9,7 @@ from benchmarks.alone.footprint import footprint
 from benchmarks.alone.growth import growth
 from benchmarks.alone.long_queue import long_queue
 from benchmarks.alone.places import fresh_backend
+from benchmarks.peers.mixed import LONG_S, SHORT_S, ideal_s, lengths
 from benchmarks.services import fresh_url
 from benchmarks.systems.bare_store import BareStore
 from pynenc.io import run
@@ -59,3 +60,16 @@ def test_throughput_is_measured_over_every_size_of_batch() -> None:
     assert [series.plot for series in measured.series] == ["end to end", "submitted", "completed and claimed"]
     assert all([size for size, _ in series.points] == list(SIZES) for series in measured.series)
     assert all(rate > 0 for series in measured.series for _, rate in series.points)
+
+
+def test_every_system_gets_the_same_mixed_load() -> None:
+    each = lengths(200)
+
+    assert each == lengths(200)
+    assert (each.count(LONG_S), each.count(SHORT_S)) == (20, 180)
+    assert each != sorted(each)
+
+
+def test_the_ideal_schedule_keeps_every_slot_busy_to_the_end() -> None:
+    assert ideal_s([0.5] * 4 + [0.001] * 4) == 0.501
+    assert ideal_s([0.5] * 5) == 1.0

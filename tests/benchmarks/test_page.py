@@ -82,6 +82,16 @@ def test_an_aim_that_was_missed_is_marked(dramatiq: float, aim: str) -> None:
     assert line.split(" | ")[2] == aim
 
 
+def test_the_mixed_load_has_a_table_of_its_own() -> None:
+    kept = a_record()
+    ours = Figure(what="Pynenc", value=1.1, unit="×", detail="defaults.")
+    kept.alone["mixed"] = Taken(setting=setting(), measured=Measured(figures=[ours]))
+
+    assert "| Pynenc | 1.1× | defaults. |" in blocks.mixed(kept)
+    assert "Pynenc" not in blocks.alone(kept)
+    assert blocks.found("mixed", kept) == blocks.mixed(kept)
+
+
 def test_figures_tell_which_command_took_them() -> None:
     text = blocks.settings(a_record())
 
