@@ -24,6 +24,7 @@ from pynenc.ports.executor import Executor
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners.claimer import Claimer
 from pynenc.runners.draining import Drain
+from pynenc.runners.handing_back import HandBack
 from pynenc.runners.loop_config import LoopConfig
 from pynenc.runners.pulse import Pulse
 from pynenc.runners.run_keeper import RunKeeper
@@ -87,7 +88,14 @@ class ControlLoop:
         self._drain = Drain(
             executor, self._runs, self._session, clock, look_every_s=config.lease_s / 3, name=self._name
         )
-        self._recall_s = clock()
+        self._hand_back = HandBack(
+            executor,
+            self._session,
+            lambda: self._runs.table.ended,
+            clock,
+            stuck_s=config.stuck_s,
+            most_s=config.unstarted_most_s,
+        )
 
     @property
     def opened(self) -> threading.Event:
@@ -127,7 +135,7 @@ class ControlLoop:
                 if self._steering.drain_grace_s is not None:
                     self._drain.begin(self._steering.drain_grace_s)
                 self._runs.stop_overdue()
-                self._return_unstarted()
+                yield from self._hand_back.hand_back()
                 self._mind_bound()
                 if self._session.exchange_due():
                     yield from self._session.exchange()
@@ -146,14 +154,6 @@ class ControlLoop:
         if left:
             logger.warning("%s hands over %d that did not end", self._name, left)
 
-    def _return_unstarted(self) -> None:
-        """Hand back what was claimed ahead and found no slot for long."""
-        now_s = self._clock()
-        if now_s >= self._recall_s:
-            self._recall_s = now_s + self._config.unstarted_most_s
-            if self._executor.spare() < 0:
-                self._executor.recall(older_than_s=self._config.unstarted_most_s)
-
     def _mind_bound(self) -> None:
         """Hand back what has not begun when the bound of waiting bodies is reached, and ask for work anew."""
         if self._bound.crossed():
@@ -168,10 +168,9 @@ class ControlLoop:
             self._runs.table.next_deadline_s(),
             self._executor.due_at_s(),
             self._drain.due_at_s(),
+            self._hand_back.due_at_s(),
             self._session.due_at_s(now_s),
         ]
-        if self._executor.spare() < 0:
-            moments.append(self._recall_s)
         until_s = min(moment for moment in moments if moment is not None)
         rang = yield from self._steering.sleep((self._executor.fileno(),), until_s - now_s)
         if rang:

@@ -31,8 +31,10 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     tick_budget: int = 32
     report_after_s: float = 0.05
     """A body that runs so long is reported as started; a shorter one only by its completion."""
+    stuck_s: float = 0.1
+    """A claim that did not start within this time goes back to the store if another runner has a free slot."""
     unstarted_most_s: float = 1.0
-    """A claim that did not start within this time goes back to the store: others may have a free slot."""
+    """A claim that did not start within this time goes back to the store: somebody may come for it."""
     stop_grace_s: float = 5.0
     """Between asking a body to stop and ending it by force."""
     backoff_first_s: float = 0.05

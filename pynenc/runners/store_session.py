@@ -184,6 +184,20 @@ class StoreSession:
         rows = yield from self._orchestrator.list_sessions()
         return sum(row.info.kind is SessionKind.RUNNER and row.session != self._session for row in rows)
 
+    def another_is_free(self) -> Op[bool]:
+        """Return whether another runner that may have what this one claims has a slot to spare."""
+        rows = yield from self._orchestrator.list_sessions()
+        return any(
+            row.session != self._session and row.running < row.info.slots and self._shares_work(row.info)
+            for row in rows
+        )
+
+    def _shares_work(self, info: SessionInfo) -> bool:
+        """Whether another session claims from a queue that this one claims from as well."""
+        ours, theirs = self._config.queues, info.queues
+        same = info.kind is SessionKind.RUNNER and info.language == self._config.language
+        return same and (not ours or not theirs or not set(ours).isdisjoint(theirs))
+
     # --- when to exchange ---
 
     def rang(self, *, line_was_cut: bool) -> None:
