@@ -167,6 +167,9 @@ class AsyncioExecutor(Executor, BodyHost):
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._cancel_everything)
             self._thread.join(max(1.0, grace_s))
+        else:
+            # It never ran, or has closed by itself.
+            self._loop.close()
         self._mailbox.close()
 
     # --- the loop ---

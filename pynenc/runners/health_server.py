@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 16
 _CONNECTION_S = 5.0
+_REFUSED_S = 0.5
+"""Between attempts to take a connection for which the system has no descriptor."""
 
 
 class Page(NamedTuple):
@@ -90,6 +92,11 @@ class HealthServer:
             selector.register(self._over, selectors.EVENT_READ)
             while all(key.fileobj is not self._over for key, _ in selector.select()):
                 self._server.handle_request()
+                if self._server.take_refusal():
+                    # The connection is still there to be taken, and would be offered again and again.
+                    selector.unregister(self._server)
+                    selector.select(_REFUSED_S)
+                    selector.register(self._server, selectors.EVENT_READ)
 
 
 class _Server(ThreadingHTTPServer):
@@ -101,6 +108,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], pages: Mapping[str, Render]) -> None:
         self.pages = pages
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._refused = False
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
@@ -111,6 +119,19 @@ class _Server(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "", self.server_address[1]
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError as error:
+            logger.debug("no connection can be taken: %s", error)
+            self._refused = True
+            raise
+
+    def take_refusal(self) -> bool:
+        """Return whether the system gave no connection since this was last asked: no descriptor was left."""
+        refused, self._refused = self._refused, False
+        return refused
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):

@@ -176,7 +176,7 @@ class ProcessExecutor(Executor):
             worker, run = self._find(item.invocation_id, item.epoch)
             if worker is None or run is None:
                 continue
-            worker.park(run, parked=False)
+            worker.park(run, parked=False, now_s=self._clock())
             self._keeper.began(run)
             # It goes on before claims that have not begun: what was begun is finished first.
             reply = item.reply
@@ -203,7 +203,9 @@ class ProcessExecutor(Executor):
             return
         if run.stopping is None:
             run.stopping = why.value
-            if run.began and not run.parked:
+            if run.parked:
+                run.left_s = grace_s
+            elif run.began:
                 worker.doom(run, self._clock() + grace_s)
         self._fleet.send(worker, FrameType.CANCEL, Cancel(invocation_id, epoch, why.value, int(grace_s * 1000)))
 
@@ -214,8 +216,8 @@ class ProcessExecutor(Executor):
         gone = set(runs)
         self._dispatcher.drop(gone)
         for key in gone:
-            worker = self._owners.pop(key, None)
-            run = worker.remove(key) if worker is not None else None
+            worker = self._owners.get(key)
+            run = self._forget(worker, key) if worker is not None else None
             if worker is None or run is None:
                 continue
             if run.began and not run.parked:
@@ -420,11 +422,11 @@ class ProcessExecutor(Executor):
 
     def _came_back(self, worker: WorkerProcess, key: Key, detail: str) -> None:
         """Give a claim that a worker did not begin to another one, or to the store if it was recalled."""
+        recalled = key in self._recalled
         run = self._forget(worker, key)
         if run is None:
             return
-        if key in self._recalled:
-            self._recalled.discard(key)
+        if recalled:
             self._events.append(Returned(*key, detail))
         else:
             # In front of what was claimed later, in the order it came.
@@ -433,6 +435,7 @@ class ProcessExecutor(Executor):
 
     def _forget(self, worker: WorkerProcess, key: Key) -> SentRun | None:
         self._owners.pop(key, None)
+        self._recalled.discard(key)
         return worker.remove(key)
 
     def _waits(self, worker: WorkerProcess, frame: SuspendFrame) -> None:
@@ -440,7 +443,7 @@ class ProcessExecutor(Executor):
         run = worker.runs.get(key)
         if run is None:
             return
-        worker.park(run, parked=bool(frame.waits))
+        worker.park(run, parked=bool(frame.waits), now_s=self._clock())
         if not run.parked:
             self._keeper.began(run)
         run.watching = frame.watch and run.parked

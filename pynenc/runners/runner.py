@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from pynenc.errors import ConfigurationError, NotYetAvailable, RunnerError
@@ -181,10 +181,21 @@ class Runner:
         conf = self.app.conf
         host = socket.gethostname()
         name = f"{type(self).__name__}@{host}:{os.getpid()}"
-        self._store = told(self.app.control, self.app.hooks, conf.app_id)
-        self._executor = executor = self.make_executor(name)
-        self._bell = self.app.control.doorbell()
         limits = self.park_limits()
+        config = LoopConfig(
+            lease_s=conf.lease_seconds,
+            queues=conf.queues,
+            queue_limits=sizing.queue_limits(conf),
+            queue_order=sizing.queue_order(conf),
+            prefetch=conf.prefetch,
+            park_limits=limits,
+        )
+        self._store = told(self.app.control, self.app.hooks, conf.app_id)
+        with ExitStack() as if_it_fails:
+            self._executor = executor = self.make_executor(name)
+            if_it_fails.callback(executor.close, 0.0)
+            self._bell = self.app.control.doorbell()
+            if_it_fails.pop_all()
         info = SessionInfo(
             kind=SessionKind.RUNNER,
             name=name,
@@ -194,14 +205,6 @@ class Runner:
             slots=executor.most_slots,
             doorbell=self._bell.address,
             max_parked=limits.bodies,
-        )
-        config = LoopConfig(
-            lease_s=conf.lease_seconds,
-            queues=conf.queues,
-            queue_limits=sizing.queue_limits(conf),
-            queue_order=sizing.queue_order(conf),
-            prefetch=conf.prefetch,
-            park_limits=limits,
         )
         logger.info("%s starts: %d slots, queues: %s", name, executor.most_slots, ", ".join(conf.queues) or "all")
         return ControlLoop(self._store, executor, self._bell, config, time.monotonic, info)

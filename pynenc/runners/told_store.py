@@ -194,7 +194,12 @@ class ToldStore(PassingOrchestrator):
         event = self._claim_event(tuple(queues), len(ids) if most is None else most)
         claiming = self._enter(self._hooks.claim, "before_claim", event)
         began_s = self._clock()
-        replies = yield from self._inner.claim_ids(session, ids, queues=queues, most=most)
+        try:
+            replies = yield from self._inner.claim_ids(session, ids, queues=queues, most=most)
+        except Exception as error:
+            event.took_s, event.error = self._clock() - began_s, error
+            self._leave(claiming, "after_claim", event)
+            raise
         event.took_s = self._clock() - began_s
         self._take(event, [reply.claim for reply in replies if reply.claim is not None])
         self._leave(claiming, "after_claim", event)

@@ -19,7 +19,7 @@ from collections.abc import Set
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pynenc.model.ids import InvocationId
+from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.records import Cancelled, Completion, Crash
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import ExecutorEvent, Finished, Lost, Returned
@@ -27,6 +27,7 @@ from pynenc.ports.stopping import Seen, StopReason
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
 
 _LONGEST_DETAIL = 4_000
+_MOST_NAMED = 5
 
 
 class Endings(Struct, frozen=True):
@@ -88,6 +89,17 @@ def _end_of(run: SentRun, worker: WorkerProcess, seen: Seen, execution: AttemptE
         return Cancelled(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail, worker=worker.pid)
     if why is not None:
         asked = "" if why is StopReason.MEMORY else "it did not stop when asked; "
-        return execution.stopped(claim, why, replace(seen, how=f"{asked}its worker was ended ({seen.how})"))
+        beside = _beside(worker) if why is StopReason.MEMORY else ""
+        return execution.stopped(claim, why, replace(seen, how=f"{asked}its worker was ended ({seen.how}){beside}"))
     detail = seen.report[:_LONGEST_DETAIL]
     return Crash(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail, worker=worker.pid)
+
+
+def _beside(worker: WorkerProcess) -> str:
+    """Return who else may hold the memory of a process: the bodies that wait in it."""
+    waiting = [f"{run.claim.task_id} {id_text(run.claim.invocation_id)}" for run in worker.runs.values() if run.parked]
+    if not waiting:
+        return ""
+    more = f" and {len(waiting) - _MOST_NAMED} more" if len(waiting) > _MOST_NAMED else ""
+    named = ", ".join(waiting[:_MOST_NAMED])
+    return f"; it was the only body that ran, but what waits in the same process may hold the memory: {named}{more}"

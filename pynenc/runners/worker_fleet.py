@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import selectors
+import signal
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 _FIRST_RESTART_S, _LONGEST_RESTART_S = 0.1, 10.0
 _DYING_S = 0.5
 _ENDING_S = 0.05
+_LEAVING_S = 10.0
+"""What a worker that was asked to end has to send what its middleware has buffered."""
 
 
 class WorkerFleet:
@@ -61,7 +64,9 @@ class WorkerFleet:
     def due_at_s(self) -> float | None:
         """When `adjust` has something to do; None if all are there."""
         missing = self._missing(apart=False) > 0 or self._missing(apart=True) > 0
-        return self._not_before_s if missing else None
+        moments = [self._not_before_s] if missing else []
+        moments += [worker.leave_by_s for worker in self._workers if worker.leave_by_s is not None]
+        return min(moments, default=None)
 
     @property
     def is_up(self) -> bool:
@@ -124,10 +129,19 @@ class WorkerFleet:
         worker.retiring = why
 
     def _dismiss(self) -> None:
-        """Ask retiring workers to end in which nothing is left."""
+        """Ask retiring workers to end in which nothing is left; end those by force that do not."""
         for worker in self._workers:
-            if worker.retiring and not worker.runs and not worker.dismissed:
+            if worker.leave_by_s is not None and self._clock() >= worker.leave_by_s:
+                logger.warning(
+                    "worker %d did not end within %g s, its middleware may hang in `flush`: it is killed",
+                    worker.pid,
+                    _LEAVING_S,
+                )
+                worker.leave_by_s = None
+                worker.signal(signal.SIGKILL)
+            elif worker.retiring and not worker.runs and not worker.dismissed:
                 worker.dismissed = True
+                worker.leave_by_s = self._clock() + _LEAVING_S
                 self.send(worker, FrameType.BYE, Bye(worker.retiring))
 
     def remove(self, worker: WorkerProcess) -> Seen:

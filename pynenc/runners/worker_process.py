@@ -52,6 +52,7 @@ class SentRun:
         "claim",
         "cpu",
         "kill_at_s",
+        "left_s",
         "parked",
         "resumed",
         "since_s",
@@ -73,6 +74,8 @@ class SentRun:
         """It has waited before: the store knows that it began."""
         self.stopping: str | None = None
         self.kill_at_s: float | None = None
+        self.left_s: float | None = None
+        """What it still has to stop by itself, once it goes on: it waits."""
         self.stacks_asked = False
         self.terminated = False
         self.cpu: CpuAllowance | None = None
@@ -133,6 +136,8 @@ class WorkerProcess:
         """Why it gets no more bodies and ends when nothing is left in it."""
         self.dismissed = False
         """It was asked to end."""
+        self.leave_by_s: float | None = None
+        """When it is ended by force if it has not obeyed."""
         self.blameless = False
         """The runner ended it for another reason than what it runs."""
         self._peak_bytes = 0
@@ -225,12 +230,16 @@ class WorkerProcess:
             run.began_s = now_s
         return begun
 
-    def park(self, run: SentRun, *, parked: bool) -> None:
-        """Note that its body stands still, or goes on."""
+    def park(self, run: SentRun, *, parked: bool, now_s: float) -> None:
+        """Note that its body stands still, or goes on. The time that it has to stop stands still as well."""
         self._parked += parked - run.parked
         run.parked = parked
-        if parked:
+        if parked and run.kill_at_s is not None:
+            run.left_s = max(0.0, run.kill_at_s - now_s)
             self.spare_life(run)
+        elif not parked and run.left_s is not None:
+            self.doom(run, now_s + run.left_s)
+            run.left_s = None
 
     def doom(self, run: SentRun, at_s: float) -> None:
         """Note that it is ended by force at `at_s`."""

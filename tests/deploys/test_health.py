@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
@@ -184,6 +185,30 @@ def test_a_silent_connection_does_not_keep_others_out(server: HealthServer, page
 
     with socket.create_connection(("127.0.0.1", server.port)):
         assert get(server.port, "/livez") == (200, "ok\n")
+
+
+def test_a_server_without_descriptors_waits_instead_of_asking_all_the_time(
+    server: HealthServer, pages: dict[str, Render], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages["/livez"] = lambda: Page(b"ok\n")
+    accept, refusals, went_on = socket.socket.accept, [], threading.Event()
+
+    def refuse(_: socket.socket) -> tuple[socket.socket, object]:
+        refusals.append(1)
+        if len(refusals) > 1:
+            went_on.set()
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket.socket, "accept", refuse)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        assert went_on.wait(60)
+        seen = len(refusals)
+        monkeypatch.setattr(socket.socket, "accept", accept)
+        client.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        answer = client.makefile("rb").read()
+
+    assert seen == 2
+    assert answer.endswith(b"ok\n")
 
 
 def test_a_port_that_is_taken_is_a_clear_error(server: HealthServer) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pynenc.backends.memory import MemoryBackend
+from pynenc.errors import StoreUnavailable
 from pynenc.io import Op, run
 from pynenc.middleware import ClaimEvent, Middleware, SettleEvent
 from pynenc.middleware.registry import Hooks
@@ -14,6 +16,7 @@ from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.records import (
     CancelNotice,
     Claim,
+    ClaimIdReply,
     Completion,
     CompletionReply,
     Exchange,
@@ -63,6 +66,14 @@ class Scripted(PassingOrchestrator):
         super().__init__(inner)
         self.reply = ExchangeReply()
         self.owned: list[Owned] = []
+        self.refuses = False
+
+    def claim_ids(
+        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
+    ) -> Op[list[ClaimIdReply]]:
+        if self.refuses:
+            raise StoreUnavailable("gone")
+        return (yield from super().claim_ids(session, ids, queues=queues, most=most))
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         yield from ()
@@ -78,8 +89,10 @@ class Counts(Middleware):
         self.in_hand = self.waiting = -1
         self.started = 0
         self.accepted: list[bool | None] = []
+        self.errors: list[BaseException] = []
 
     def after_claim(self, claim: ClaimEvent) -> None:
+        self.errors += [claim.error] if claim.error is not None else []
         self.in_hand, self.waiting = claim.in_hand, claim.waiting
 
     def after_settle(self, settle: SettleEvent) -> None:
@@ -179,3 +192,12 @@ def test_a_start_that_is_reported_twice_is_told_once(stage: Stage) -> None:
     stage.exchange(success(ONE))
 
     assert stage.counts.started == 1
+
+
+def test_hooks_around_a_claim_by_id_are_left_when_the_store_refuses_it(stage: Stage) -> None:
+    stage.inner.refuses = True
+
+    with pytest.raises(StoreUnavailable) as caught:
+        run(stage.store.claim_ids(SESSION, [ONE]))
+
+    assert stage.counts.errors == [caught.value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 
 from pynenc import Pynenc
-from pynenc.errors import TaskMemoryExceeded
+from pynenc.errors import TaskMemoryExceeded, TaskTimeout
 
 app = Pynenc(app_id="processes")
 
@@ -151,6 +152,27 @@ def wait_then_grow(mebibytes: int) -> None:
     """Take memory after a while in which nothing ran here."""
     echo.options(delay=0.5)(1).get()
     grow.func(mebibytes)
+
+
+@app.task
+def hold_and_wait(mebibytes: int, childs_mebibytes: int) -> None:
+    """Wait for a child that takes more, with memory in hand."""
+    held = b"x" * mebibytes * 2**20
+    grow(childs_mebibytes).get()
+    del held
+
+
+@app.task(timeout=0.2)
+def clean_up_for_ever() -> None:
+    """When its time is over wait for a child, then sleep where no exception reaches it."""
+    try:
+        loop_for_ever.func()
+    except TaskTimeout:
+        # The first attempt to wait is interrupted as well.
+        with contextlib.suppress(TaskTimeout):
+            echo(1).get()
+        echo(2).get()
+        time.sleep(600)
 
 
 @app.task(cpu_limit=0.2)

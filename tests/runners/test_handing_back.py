@@ -12,7 +12,7 @@ from pynenc import Pynenc
 from pynenc.errors import StoreUnavailable
 from pynenc.io import run
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import SessionInfo, SessionKind, SessionRow
+from pynenc.model.records import SessionInfo, SessionKind
 from tests.faults.processes import RunnerProcess
 from tests.runners import process_app as tasks
 from tests.runners.stage import Stage

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from pynenc import Pynenc
-from pynenc.errors import ConfigurationError, NotYetAvailable, RunnerError, StoreError
+from pynenc.errors import ConfigurationError, NotYetAvailable, RunnerError, StoreError, StoreUnavailable
 from pynenc.io import run
+from pynenc.ports.doorbell import Doorbell
+from pynenc.ports.passing import PassingOrchestrator
 from pynenc.runners.runner import ProcessRunner, runner_class
 
 
@@ -75,3 +78,23 @@ def test_runners_are_found_by_their_published_names() -> None:
         runner_class("SlowRunner")
     with pytest.raises(NotYetAvailable):
         runner_class("RayRunner")
+
+
+class WithoutBell(PassingOrchestrator):
+    """A store that opens no doorbell."""
+
+    def doorbell(self) -> Doorbell:
+        raise StoreUnavailable("no descriptor is left")
+
+
+@pytest.mark.parametrize("kind", ["ThreadRunner", "ProcessRunner", "AsyncRunner", "HybridRunner"])
+def test_a_runner_that_cannot_start_leaves_nothing_open(kind: str, tmp_path: Path) -> None:
+    app = app_on(f"sqlite:///{tmp_path / 'bare.db'}", kind)
+    app.use_orchestrator(WithoutBell(app.backend.orchestrator))
+    before = set(os.listdir("/proc/self/fd"))
+
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            app.runner.start()
+
+    assert set(os.listdir("/proc/self/fd")) == before

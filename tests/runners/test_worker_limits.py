@@ -16,6 +16,9 @@ import pytest
 from pynenc import Pynenc
 from pynenc.errors import ConfigurationError, TaskCpuTimeExceeded, TaskMemoryExceeded, TaskTimeout, WorkerLost
 from pynenc.model.status import Reason
+from pynenc.runners import worker_fleet
+from tests.faults.processes import wait_until_gone
+from tests.runners import hanging_app
 from tests.runners import process_app as tasks
 from tests.runners.test_worker_processes import reasons, snapshot, until
 
@@ -115,6 +118,24 @@ def test_the_hard_memory_limit_holds_for_a_body_that_has_waited(app: Pynenc) -> 
         tasks.wait_then_grow(2_000).get(timeout=WAIT_S)
 
 
+def test_what_waits_beside_a_body_that_is_killed_for_its_memory_is_named(app: Pynenc) -> None:
+    with running(app, worker_hard_memory_limit=300 * MIB), pytest.raises(TaskMemoryExceeded) as caught:
+        tasks.hold_and_wait(150, 2_000).get(timeout=WAIT_S)
+
+    told = str(caught.value)
+    assert "process_app.grow used more memory than its worker process may" in told
+    assert "what waits in the same process may hold the memory: tests.runners.process_app.hold_and_wait" in told
+
+
+def test_a_stopped_body_that_waits_while_it_cleans_up_is_ended_by_force_all_the_same(app: Pynenc) -> None:
+    with running(app):
+        tasks.echo(1).get(timeout=WAIT_S)
+        with pytest.raises(TaskTimeout, match="did not stop when asked") as caught:
+            tasks.clean_up_for_ever().get(timeout=WAIT_S)
+
+    assert "clean_up_for_ever" in caught.value.stack
+
+
 def test_the_limit_of_processor_time_holds_for_a_body_that_has_waited(app: Pynenc) -> None:
     with running(app), pytest.raises(TaskCpuTimeExceeded):
         tasks.wait_then_compute().get(timeout=WAIT_S)
@@ -130,6 +151,21 @@ def test_a_memory_hog_is_tried_again_if_its_task_says_so(app: Pynenc) -> None:
 
 
 # --- workers that are replaced between bodies -----------------------------------------------------------
+
+
+def test_a_replaced_worker_whose_middleware_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(hanging_app.RUNNER, str(os.getpid()))
+    monkeypatch.setattr(worker_fleet, "_LEAVING_S", 0.3)
+    app = hanging_app.app
+    app.conf.url = f"sqlite:///{tmp_path / 'hanging.db'}"
+    app.conf.runner_cls = "ProcessRunner"
+
+    with running(app, worker_max_tasks=1):
+        first = hanging_app.pid().get(timeout=WAIT_S)
+        left = wait_until_gone([first])
+
+    app.release_backend()
+    assert left == []
 
 
 def test_a_worker_serves_no_more_bodies_than_it_may(app: Pynenc) -> None:
