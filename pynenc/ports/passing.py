@@ -30,7 +30,12 @@ class PassingOrchestrator(Orchestrator):
     """Does what `inner` does. Subclasses override what they add something to."""
 
     def __init__(self, inner: Orchestrator) -> None:
-        self._inner = inner
+        self._given = inner
+
+    @property
+    def _inner(self) -> Orchestrator:
+        """What everything is passed on to; a subclass may find it anew each time."""
+        return self._given
 
     def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
         return self._inner.open_session(info, lease_us=lease_us)
@@ -53,7 +58,7 @@ class PassingOrchestrator(Orchestrator):
     def claim_ids(
         self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
     ) -> Op[list[ClaimIdReply]]:
-        return self._inner.claim_ids(session, ids)
+        return self._inner.claim_ids(session, ids, queues=queues, most=most)
 
     def list_owned(self, session: SessionId) -> Op[list[Owned]]:
         return self._inner.list_owned(session)

@@ -16,25 +16,10 @@ from typing import TYPE_CHECKING, Any
 from pynenc import errors
 from pynenc.errors import RunnerStopped, StoreError
 from pynenc.io import Op
-from pynenc.model.ids import InvocationId, SessionId
-from pynenc.model.records import (
-    CancelReply,
-    ClaimIdReply,
-    Exchange,
-    ExchangeReply,
-    Owned,
-    QueueStats,
-    SessionInfo,
-    SessionRow,
-    Standing,
-    Submission,
-    SubmitReply,
-    TickReply,
-    Violation,
-    WatchReply,
-)
-from pynenc.ports.doorbell import Doorbell
+from pynenc.model.ids import InvocationId
+from pynenc.model.records import CancelReply, Submission, SubmitReply
 from pynenc.ports.orchestrator import Orchestrator
+from pynenc.ports.passing import PassingOrchestrator
 from pynenc.wire import records
 from pynenc.wire.frames import Call, Reply
 from pynenc.wire.records import encode_record
@@ -121,10 +106,14 @@ def error_of(reply: Reply) -> Exception:
     return StoreError(reply.error_text)
 
 
-class LinkedOrchestrator(Orchestrator):
+class LinkedOrchestrator(PassingOrchestrator):
     """Submissions and cancellations through the runner, everything else through the worker's own store.
 
     Processes that a body forks are not the worker: they use the store themselves.
+
+    Args:
+        line: to the runner.
+        own: gives the worker's own store, which is opened when it is first asked for.
     """
 
     def __init__(self, line: RunnerLine, own: Callable[[], Orchestrator]) -> None:
@@ -132,61 +121,18 @@ class LinkedOrchestrator(Orchestrator):
         self._own = own
         self._pid = os.getpid()
 
+    @property
+    def _inner(self) -> Orchestrator:
+        return self._own()
+
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
         if os.getpid() != self._pid:
-            return (yield from self._own().submit(items))
+            return (yield from super().submit(items))
         body = yield RunnerCall(self._line, Call(SUBMIT, encode_record(items)))
         return records.submit_replies.decode(body)
 
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         if os.getpid() != self._pid:
-            return (yield from self._own().cancel(ids, tree=tree, detail=detail))
+            return (yield from super().cancel(ids, tree=tree, detail=detail))
         body = yield RunnerCall(self._line, Call(CANCEL, encode_record((list(ids), tree, detail))))
         return records.cancel_replies.decode(body)
-
-    def open_session(self, info: SessionInfo, *, lease_us: int) -> Op[SessionId]:
-        return (yield from self._own().open_session(info, lease_us=lease_us))
-
-    def close_session(self, session: SessionId) -> Op[None]:
-        yield from self._own().close_session(session)
-
-    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
-        return (yield from self._own().list_sessions(live_only=live_only))
-
-    def doorbell(self) -> Doorbell:
-        return self._own().doorbell()
-
-    def exchange(self, request: Exchange) -> Op[ExchangeReply]:
-        return (yield from self._own().exchange(request))
-
-    def claim_ids(
-        self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
-    ) -> Op[list[ClaimIdReply]]:
-        return (yield from self._own().claim_ids(session, ids, queues=queues, most=most))
-
-    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
-        return (yield from self._own().list_owned(session))
-
-    def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
-        return (yield from self._own().watch(session, ids))
-
-    def pause(self, queue: str) -> Op[None]:
-        yield from self._own().pause(queue)
-
-    def resume(self, queue: str) -> Op[None]:
-        yield from self._own().resume(queue)
-
-    def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
-        return (yield from self._own().requeue(ids))
-
-    def tick(self, *, budget: int) -> Op[TickReply]:
-        return (yield from self._own().tick(budget=budget))
-
-    def explain(self, invocation_id: InvocationId) -> Op[Standing | None]:
-        return (yield from self._own().explain(invocation_id))
-
-    def queue_stats(self) -> Op[list[QueueStats]]:
-        return (yield from self._own().queue_stats())
-
-    def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
-        return (yield from self._own().verify(repair=repair))

@@ -12,19 +12,15 @@ from pynenc.model.records import (
     ClaimIdReply,
     Exchange,
     ExchangeReply,
-    Owned,
-    QueueStats,
     SessionInfo,
-    SessionRow,
-    Standing,
     Submission,
     SubmitReply,
     TickReply,
     Violation,
     WatchReply,
 )
-from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
+from pynenc.ports.passing import PassingOrchestrator
 
 T = TypeVar("T")
 
@@ -33,15 +29,18 @@ class SimulatedCrash(BaseException):
     """The process was killed. No code of a task is meant to catch it."""
 
 
-class CrashingOrchestrator(Orchestrator):
-    """Passes everything on to a store until the process it stands for dies; then nothing gets through."""
+class CrashingOrchestrator(PassingOrchestrator):
+    """Passes everything on to a store until the process it stands for dies; then nothing gets through.
+
+    Reads change nothing: dying after one is dying after the change before it.
+    """
 
     def __init__(self, inner: Orchestrator, *, crash_after: int | None) -> None:
         """
         Args:
             crash_after: die right after so many changes; None: never.
         """
-        self._inner = inner
+        super().__init__(inner)
         self._crash_after = crash_after
         self.steps = 0
 
@@ -93,20 +92,3 @@ class CrashingOrchestrator(Orchestrator):
 
     def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
         return (yield from self._step(self._inner.verify(repair=repair)))
-
-    # Reads change nothing: dying after one is dying after the change before it.
-
-    def list_sessions(self, *, live_only: bool = True) -> Op[list[SessionRow]]:
-        return (yield from self._inner.list_sessions(live_only=live_only))
-
-    def list_owned(self, session: SessionId) -> Op[list[Owned]]:
-        return (yield from self._inner.list_owned(session))
-
-    def explain(self, invocation_id: InvocationId) -> Op[Standing | None]:
-        return (yield from self._inner.explain(invocation_id))
-
-    def queue_stats(self) -> Op[list[QueueStats]]:
-        return (yield from self._inner.queue_stats())
-
-    def doorbell(self) -> Doorbell:
-        return self._inner.doorbell()

@@ -10,22 +10,10 @@ from pathlib import Path
 from pynenc import Pynenc
 from pynenc.context import current_run
 from pynenc.runners.health_server import Page
+from tests.faults.execution_log import log
 
 app = Pynenc(app_id=os.environ.get("DEPLOY_APP_ID", "deploys"))
 app.runner.pages["/waiting"] = lambda: Page(str(app.orchestrator.count_invocations()).encode())
-
-
-def log(event: str, value: int = 0) -> None:
-    """Append one line with one write, which the kernel does not interleave with others."""
-    run = current_run.get()
-    assert run is not None
-    claim = run.claim
-    place = f"{claim.invocation_id.hex()} {claim.session} {claim.epoch} {claim.attempt} {os.getpid()}"
-    descriptor = os.open(os.environ["FAULT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        os.write(descriptor, f"{event} {place} {time.time_ns() // 1000} {value}\n".encode())
-    finally:
-        os.close(descriptor)
 
 
 @app.task

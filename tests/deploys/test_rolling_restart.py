@@ -19,7 +19,7 @@ from pynenc.testing.simulation.history import Evidence, Finding, History
 from tests.deploys import deploy_app
 from tests.deploys.conftest import Deployment
 from tests.deploys.kinds import STORES, TWO_SLOTS
-from tests.faults.storm import read_executions
+from tests.faults.judgement import read_executions
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -19,13 +19,13 @@ from pynenc import Pynenc
 from pynenc.errors import StoreError
 from pynenc.invocation import BaseInvocation
 from pynenc.io import run
-from pynenc.model.ids import Epoch, InvocationId, SessionId
-from pynenc.model.records import ListFilter, Outcome, Snapshot, Success
+from pynenc.model.ids import InvocationId
 from pynenc.ports.backend import Backend
 from pynenc.testing.simulation.checker import check
-from pynenc.testing.simulation.history import Evidence, Execution, Finding, History
+from pynenc.testing.simulation.history import Evidence, Finding, History
 from tests.faults import storm_app
-from tests.faults.processes import RunnerProcess, is_alive, wait_until_gone
+from tests.faults.judgement import everything, read_executions, unexecuted
+from tests.faults.processes import RunnerProcess, wait_until_gone
 from tests.faults.scenes import LEASE_S, Fault, Later, Scene
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class Storm:
         payloads = app.task(storm_app.parent.func).payloads
         history.executions = read_executions(self._log, lambda value: run(payloads.encode_value(value)))
         ids = [InvocationId(bytes.fromhex(root.invocation_id.replace("-", ""))) for root in roots]
-        snapshots = _everything(backend)
+        snapshots = everything(backend)
         self.invocations, self.trees = len(snapshots), len(roots)
         self.server = _version(backend)
         found = check(
@@ -176,64 +176,12 @@ class Storm:
         # A submission whose reply was lost for good may have been repeated under other ids: a tree more, never a part.
         if len(snapshots) < 4 * len(roots) or len(snapshots) % 4:
             found.append(Finding("C2", None, f"{len(snapshots)} invocations for {len(roots)} trees of four"))
-        return found + list(_unexecuted(history, snapshots))
-
-
-def read_executions(path: Path, encode: Callable[[int], bytes]) -> list[Execution]:
-    """Return what the bodies wrote, with the success of those that got to their end and the value they returned."""
-    runs: dict[tuple[str, str, str], Execution] = {}
-    places: dict[tuple[str, str, str], str] = {}
-    repeated: list[Execution] = []
-    for line in path.read_text().splitlines():
-        event, invocation, session, epoch, attempt, pid, moment, value = line.split()
-        key = (invocation, session, epoch)
-        if event == "start":
-            begun = Execution(
-                invocation_id=InvocationId(bytes.fromhex(invocation)),
-                session=SessionId(int(session)),
-                epoch=Epoch(int(epoch)),
-                attempt=int(attempt),
-                began_us=int(moment),
-            )
-            # A worker that is killed in the instant in which a body begins, or while a short one runs, may not have
-            # told its runner, which then gives the claim to another: one execution after the other, the first of which
-            # had no effect. Two workers that live must never have one claim.
-            if key in runs and (places[key] == pid or is_alive(int(places[key]))):
-                repeated.append(begun)
-            else:
-                runs[key], places[key] = begun, pid
-        elif key in runs:
-            runs[key].ended_us = int(moment)
-            result = encode(int(value))
-            runs[key].sent = Success(invocation_id=runs[key].invocation_id, epoch=runs[key].epoch, result=result)
-    return [*runs.values(), *repeated]
-
-
-def _unexecuted(history: History, snapshots: list[Snapshot]) -> list[Finding]:
-    """Return a finding for each success whose very claim never got to the end of its body."""
-    ended = {(each.invocation_id, each.session, each.epoch) for each in history.executions if each.ended_us}
-    found = []
-    for snapshot in snapshots:
-        outcome: Outcome | None = snapshot.outcome
-        if outcome is not None and (outcome.invocation_id, outcome.session, outcome.epoch) not in ended:
-            found.append(Finding("C2", outcome.invocation_id, "its outcome comes from no body that ended"))
-    return found
+        return found + list(unexecuted(history, snapshots))
 
 
 def _version(backend: Backend) -> str:
     findings = run(backend.diagnose())
     return next((each.detail for each in findings if each.subject in ("server", "version", "store")), "")
-
-
-def _everything(backend: Backend) -> list[Snapshot]:
-    found: list[Snapshot] = []
-    before: InvocationId | None = None
-    while True:
-        page = run(backend.state_backend.listing(ListFilter(before=before, limit=500)))
-        found += page
-        if len(page) < 500:
-            return found
-        before = page[-1].call.invocation_id
 
 
 def _insist(action: Callable[[], T]) -> T:

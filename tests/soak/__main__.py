@@ -22,9 +22,7 @@ from pynenc.model.ids import parse_id
 from pynenc.model.status import InvocationStatus
 from pynenc.testing.simulation.checker import check
 from pynenc.testing.simulation.history import Evidence, History
-from tests.faults.storm import _everything as everything
-from tests.faults.storm import _unexecuted as unexecuted
-from tests.faults.storm import read_executions
+from tests.faults.judgement import everything, read_executions, unexecuted
 from tests.soak.fleet import LEASE_S, Fleet, Footprint
 from tests.soak.places import Place, place_of
 from tests.soak.soak_app import app

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pynenc import Pynenc, current_invocation
 from pynenc.errors import Retry
-from tests.faults.storm_app import log
+from tests.faults.execution_log import log
 
 app = Pynenc(app_id="soak")
 
