@@ -6,26 +6,42 @@
 -- Atomic: no end is missed; O(n).
 
 --- include shared/store.lua
---- include shared/unit.lua
---- include shared/waking.lua
---- include shared/ending.lua
---- include shared/sessions.lua
+--- include shared/renewing.lua
+--- include shared/plain.lua
+--- include shared/telling.lua
+
+local is_made = false
+
+local function make_unit()
+  if is_made then return end
+  is_made = true
+  --- include shared/unit.lua
+end
 
 local request = unpack_record(ARGV[2])
-local session, ids = request[1], engine.distinct(request[2])
+local session, ids, keys, seen = request[1], {}, {}, {}
+for _, id in ipairs(request[2]) do
+  if not seen[id] then
+    seen[id] = true
+    ids[#ids + 1] = id
+    keys[#keys + 1] = P .. 'i' .. id
+  end
+end
 engine.renew(session)
-engine.fetch(ids)
-local final, unknown = {}, {}
-for _, id in ipairs(ids) do
-  local r = engine.record(id)
-  if r then
-    call('SADD', P .. 'y' .. session, id)
-    call('SADD', P .. 'v' .. id, session)
-    engine.flag(r, HAS_WATCHERS)
+
+local blobs, live, final, unknown = engine.get_many(keys), {}, {}, {}
+for place, id in ipairs(ids) do
+  local is_live = engine.shape_of(blobs[place])
+  if not is_live then
+    make_unit()
+    is_live = blobs[place] and engine.record(id)
+  end
+  if is_live then
+    live[#live + 1] = id
   else
     local o = engine.outcome(id)
     if o then final[#final + 1] = { id, o } else unknown[#unknown + 1] = id end
   end
 end
-engine.finish()
+engine.watch(session, live)
 return pack({ final, unknown })
