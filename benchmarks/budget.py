@@ -87,9 +87,7 @@ def _parts(store: str, number: int, work: Callable[[], Any]) -> Parts:
     begin = time.perf_counter()
     work()
     elapsed_us = (time.perf_counter() - begin) * 1e6
-    spent = {
-        name: sum(max(0.0, _used_us(pid) - before[pid]) for pid in some) / number for name, some in pids.items()
-    }
+    spent = {name: sum(max(0.0, _used_us(pid) - before[pid]) for pid in some) / number for name, some in pids.items()}
     return {**spent, "all": sum(spent.values()), "elapsed": elapsed_us / number}
 
 

@@ -58,7 +58,8 @@ class TaskExecution(AttemptExecution):
             try:
                 if hooks.run:
                     return run(self._between_hooks(hooks, task, claim, link))
-                args, kwargs = self._arguments_here(task, claim) or run(self._arguments(task, claim))
+                found = self._arguments_here(task, claim)
+                args, kwargs = run(self._arguments(task, claim)) if found is None else found
                 self._log_begin(task, claim, args, kwargs)
                 sealed = task.payloads.seal_value(_call(task, args, kwargs))
                 return Success(
@@ -87,7 +88,8 @@ class TaskExecution(AttemptExecution):
             try:
                 if hooks.run:
                     return await arun(self._between_hooks(hooks, task, claim, link))
-                args, kwargs = self._arguments_here(task, claim) or await arun(self._arguments(task, claim))
+                found = self._arguments_here(task, claim)
+                args, kwargs = await arun(self._arguments(task, claim)) if found is None else found
                 self._log_begin(task, claim, args, kwargs)
                 sealed = task.payloads.seal_value(await task.func(*args, **kwargs))
                 return Success(
