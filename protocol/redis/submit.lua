@@ -5,7 +5,7 @@
 --          fence epoch, call}. `call` is opaque here but for its first field, the task.
 --          Or, where items differ in id and call only and have nothing but these: {queue, band, retention or false,
 --          max_crashes}, and
--- ARGV[3]  {id, call} of each, end to end; no id is there twice.
+-- ARGV[3]  {id, a byte of 0 and the call} of each, end to end; no id is there twice.
 -- Reply    one value per item: 0 (created), else {verdict, id}; 0 alone if all were created
 -- Atomic; O(n log N) for n items.
 
@@ -45,7 +45,7 @@ local function submit_plain(flat)
   local stored, listed, ready, size = {}, {}, {}, 0
   for at = 1, #flat, 2 do
     local id = flat[at]
-    stored[2 * size + 1], stored[2 * size + 2] = calls .. id, '\0' .. flat[at + 1]
+    stored[2 * size + 1], stored[2 * size + 2] = calls .. id, flat[at + 1]
     stored[2 * size + 3], stored[2 * size + 4] = control .. id, before .. pack(rank) .. behind
     listed[size + 1], listed[size + 2] = '0', id
     ready[size + 1], ready[size + 2] = rank, id
@@ -72,7 +72,7 @@ if flat then
   items = {}
   for at = 1, #flat, 2 do
     items[#items + 1] = {
-      flat[at], given[1], given[2], false, 0, false, given[3], given[4], '', 0, '', 0, '', 0, 0, flat[at + 1],
+      flat[at], given[1], given[2], false, 0, false, given[3], given[4], '', 0, '', 0, '', 0, 0, string.sub(flat[at + 1], 2),
     }
   end
 end

@@ -1,7 +1,7 @@
 -- watch: return outcomes of final invocations and have those of the others sent to the session's inbox.
 --
 -- ARGV[2]  {session, ids}
--- Reply    {outcomes, unknown ids}
+-- Reply    {id, outcome or false} of each that is not live, end to end; false: it is unknown
 -- Refuses  SESSION_GONE
 -- Atomic: no end is missed; O(n).
 
@@ -29,19 +29,23 @@ for _, id in ipairs(request[2]) do
 end
 engine.renew(session)
 
-local blobs, live, final, unknown = engine.get_many(keys), {}, {}, {}
+local blobs, live, others, wanted = engine.get_many(keys), {}, {}, {}
 for place, id in ipairs(ids) do
   local is_live = engine.shape_of(blobs[place])
-  if not is_live then
+  if not is_live and blobs[place] then
     make_unit()
-    is_live = blobs[place] and engine.record(id)
+    is_live = engine.record(id)
   end
   if is_live then
     live[#live + 1] = id
   else
-    local o = engine.outcome(id)
-    if o then final[#final + 1] = { id, o } else unknown[#unknown + 1] = id end
+    others[#others + 1] = id
+    wanted[#wanted + 1] = P .. 'o' .. id
   end
 end
+local final = {}
+for place, outcome in ipairs(engine.get_many(wanted)) do
+  final[2 * place - 1], final[2 * place] = others[place], outcome
+end
 engine.watch(session, live)
-return pack({ final, unknown })
+return pack(final)

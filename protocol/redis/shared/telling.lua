@@ -15,14 +15,37 @@ function engine.inboxes_of(watchers)
   return found
 end
 
+-- What the hash has of each of these ids, false for nothing.
+function engine.watchers_of(ids)
+  local found = {}
+  for first = 1, #ids, 4000 do
+    local some = call('HMGET', P .. 'v', unpack(ids, first, math.min(first + 3999, #ids)))
+    for place = 1, #some do found[first + place - 1] = some[place] end
+  end
+  return found
+end
+
+-- What a packed text of so many bytes begins with.
+function engine.text_head(size)
+  if size < 32 then return string.char(160 + size) end
+  if size < 256 then return string.char(217, size) end
+  if size < 65536 then return string.char(218, math.floor(size / 256), size % 256) end
+  return string.char(219, math.floor(size / 16777216), math.floor(size / 65536) % 256, math.floor(size / 256) % 256,
+    size % 256)
+end
+
+-- The packed {NOTICE_FINISHED, id, ...} up to the id, which has 16 bytes.
+local FINISHED = '\147' .. pack(NOTICE_FINISHED) .. '\176'
+
 -- Tell whoever watches these ids, in this order, that they are over; `outcome_of` gives the packed outcome at a place.
 function engine.tell_watchers(ids, outcome_of)
   if #ids == 0 or call('EXISTS', P .. 'v') == 0 then return end
-  local watching, heard, messages, told = call('HMGET', P .. 'v', unpack(ids)), {}, {}, {}
+  local watching, heard, messages, told = engine.watchers_of(ids), {}, {}, {}
   for place, id in ipairs(ids) do
     if watching[place] then
       heard[#heard + 1] = id
-      local message = '\147' .. pack(NOTICE_FINISHED, id, outcome_of(place))
+      local outcome = outcome_of(place)
+      local message = FINISHED .. id .. engine.text_head(#outcome) .. outcome
       for _, session in ipairs(engine.inboxes_of(watching[place])) do
         if not messages[session] then
           messages[session] = {}
@@ -43,12 +66,7 @@ end
 -- Have the session told of the ends of these live invocations.
 function engine.watch(session, ids)
   if #ids == 0 then return end
-  local own, pairs_of = string.format('%.0f', session), {}
-  local watching = {}
-  for first = 1, #ids, 4000 do
-    local some = call('HMGET', P .. 'v', unpack(ids, first, math.min(first + 3999, #ids)))
-    for place = 1, #some do watching[first + place - 1] = some[place] end
-  end
+  local own, pairs_of, watching = string.format('%.0f', session), {}, engine.watchers_of(ids)
   for place, id in ipairs(ids) do
     local watchers = own
     for _, other in ipairs(watching[place] and engine.inboxes_of(watching[place]) or {}) do

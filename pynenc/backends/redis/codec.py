@@ -36,6 +36,7 @@ from pynenc.model.records import (
     Success,
     Suspend,
     Verdict,
+    WatchReply,
 )
 from pynenc.model.status import InvocationStatus, Reason, State, live_status
 
@@ -97,7 +98,7 @@ def alike_fields(items: Sequence[Submission]) -> tuple[bytes, bytes] | None:
         return None
     task_id, queue, language, policy, meta, band, retention_us, max_crashes = first[:8]
     # The arguments are the last field of a call: what comes before them is the same in all.
-    head = pack((task_id, queue, language, policy, meta, b""))[:-1]
+    head = b"\0" + pack((task_id, queue, language, policy, meta, b""))[:-1]
     flat: list[bytes] = []
     for item in items:
         flat.append(item.invocation_id)
@@ -300,6 +301,19 @@ def verdict_of(reply: Any) -> CompletionReply:
 def outcomes_of(rows: Sequence[list[Any]]) -> tuple[Outcome, ...]:
     """Return outcomes from {id, fields}."""
     return tuple(outcome_of(invocation_id, fields) for invocation_id, fields in rows)
+
+
+def watch_reply_of(flat: list[Any]) -> WatchReply:
+    """Return the reply to a watch from id and stored outcome of each, end to end; one that is damaged is unknown."""
+    outcomes: list[Outcome] = []
+    unknown: list[InvocationId] = []
+    parts = iter(flat)
+    for invocation_id, stored in zip(parts, parts, strict=True):
+        try:
+            outcomes.append(outcome_of(invocation_id, unpack(stored)))
+        except _DAMAGED:
+            unknown.append(invocation_id)
+    return WatchReply(outcomes=tuple(outcomes), unknown=tuple(unknown))
 
 
 def resumed_of(row: list[Any]) -> Resumed:

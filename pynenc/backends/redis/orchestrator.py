@@ -12,7 +12,6 @@ from pynenc.backends.redis.codec import (
     claims_of,
     exchange_fields,
     message_of,
-    outcomes_of,
     pack,
     resumed_of,
     snapshot_of,
@@ -20,6 +19,7 @@ from pynenc.backends.redis.codec import (
     submission_fields,
     unpack,
     verdicts_of,
+    watch_reply_of,
 )
 from pynenc.backends.redis.sessions import opening_fields, row_of
 from pynenc.backends.redis.verifying import verify
@@ -129,8 +129,7 @@ class RedisOrchestrator(Orchestrator):
     # --- waiting and steering ---
 
     def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
-        outcomes, unknown = unpack((yield from self._caller.call("watch", pack((session, ids)), durable=True)))
-        return WatchReply(outcomes=outcomes_of(outcomes), unknown=tuple(unknown))
+        return watch_reply_of(unpack((yield from self._caller.call("watch", pack((session, ids)), durable=True))))
 
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         replies = unpack((yield from self._caller.call("cancel", pack((ids, tree, detail)), durable=True)))
