@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from pynenc.logs.context import LogContext
 from pynenc.model.ids import InvocationId, child_invocation_id, id_text
 from pynenc.model.records import Claim, Fence
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
     from pynenc.invocation import DistributedInvocation
+    from pynenc.logs.context import LogContext
     from pynenc.ports.run_link import RunLink
     from pynenc.ports.transaction import Transaction
     from pynenc.task import Task
@@ -44,6 +44,8 @@ class RunContext:
     def log_context(self) -> LogContext:
         """What log records of the body carry."""
         if self._log_context is None:
+            from pynenc.logs.context import LogContext
+
             self._log_context = LogContext(
                 invocation_id=id_text(self.claim.invocation_id),
                 task_id=self.claim.task_id,
