@@ -5,36 +5,55 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from pynenc.model.ids import InvocationId, child_invocation_id
+from pynenc.model.ids import InvocationId, child_invocation_id, id_text
 from pynenc.model.records import Claim, Fence
 
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
     from pynenc.invocation import DistributedInvocation
+    from pynenc.logs.context import LogContext
     from pynenc.ports.run_link import RunLink
     from pynenc.ports.transaction import Transaction
     from pynenc.task import Task
 
 
 class RunContext:
-    """One attempt of one invocation, seen from inside its body."""
+    """One attempt of one invocation, seen from inside its body. Made for every body: what few ask for is made then."""
 
-    __slots__ = ("_occurrences", "app", "claim", "invocation", "link", "task")
+    __slots__ = ("_invocation", "_log_context", "_occurrences", "app", "claim", "link", "task")
 
-    def __init__(
-        self,
-        app: Pynenc,
-        task: Task[..., Any],
-        claim: Claim,
-        link: RunLink,
-        invocation: DistributedInvocation[..., Any],
-    ) -> None:
+    def __init__(self, app: Pynenc, task: Task[..., Any], claim: Claim, link: RunLink) -> None:
         self.app = app
         self.task = task
         self.claim = claim
         self.link = link
-        self.invocation = invocation
+        self._invocation: DistributedInvocation[..., Any] | None = None
+        self._log_context: LogContext | None = None
         self._occurrences: dict[bytes, int] = {}
+
+    @property
+    def invocation(self) -> DistributedInvocation[..., Any]:
+        """The invocation that runs."""
+        if self._invocation is None:
+            from pynenc.invocation.distributed import DistributedInvocation
+
+            self._invocation = DistributedInvocation(self.task, self.claim.invocation_id, attempt=self.claim.attempt)
+        return self._invocation
+
+    @property
+    def log_context(self) -> LogContext:
+        """What log records of the body carry."""
+        if self._log_context is None:
+            from pynenc.logs.context import LogContext
+
+            self._log_context = LogContext(
+                invocation_id=id_text(self.claim.invocation_id),
+                task_id=self.claim.task_id,
+                attempt=self.claim.attempt,
+                runner=self.link.runner_name,
+                worker=self.link.worker,
+            )
+        return self._log_context
 
     @property
     def fence(self) -> Fence:

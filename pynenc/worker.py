@@ -110,6 +110,8 @@ class FrameOutbox:
     """Events of bodies as frames. Completions are held back while more are about to come."""
 
     def __init__(self, connection: socket.socket) -> None:
+        self.more_follow: Callable[[], bool] = lambda: True
+        """Whether another body follows at once on the one that has just ended."""
         self._connection = connection
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -123,7 +125,7 @@ class FrameOutbox:
             return
         with self._lock:
             self._done.append(event.completion)
-            if len(self._done) >= _FLUSH_ITEMS:
+            if len(self._done) >= _FLUSH_ITEMS or not self.more_follow():
                 self._flush()
             elif len(self._done) == 1:
                 self._held_back.set()
@@ -301,7 +303,7 @@ class Worker:
 
             # The runner sends no more than there are slots: a body that is no coroutine finds a thread at once.
             make = partial(AsyncioExecutor, threads=config.slots)
-        return make(
+        executor = make(
             execution,
             slots=config.slots,
             runner_name=welcome.runner_name,
@@ -309,6 +311,9 @@ class Worker:
             worker=os.getpid(),
             now_running=self._now_running,
         )
+        if isinstance(executor, ThreadExecutor):
+            self._outbox.more_follow = executor.more_follow
+        return executor
 
 
 def _warm_up(app: Pynenc) -> None:

@@ -38,7 +38,7 @@ def idle(seconds: float) -> Measured:
     with fresh_store() as url, bench_client(url), runners(url, workers=2) as [runner]:
         _ = echo(1).result
         time.sleep(2.0)
-        pids = _tree(runner)
+        pids = descendants(runner)
         before = _usage(pids)
         time.sleep(seconds)
         after = _usage(pids)
@@ -56,9 +56,10 @@ def idle(seconds: float) -> Measured:
     )
 
 
-def _tree(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(descendant for child in children for descendant in _tree(int(child)))]
+    return [pid, *(descendant for child in children for descendant in descendants(int(child)))]
 
 
 def _usage(pids: list[int]) -> tuple[float, int]:

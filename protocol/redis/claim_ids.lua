@@ -2,7 +2,7 @@
 --
 -- ARGV[2]  {session, ids, queues, most}: only of these queues, {} for all of Python's; most false for no limit
 -- Reply    {verdicts, claims}: a verdict per id that was looked at (0 claimed, 1 busy, 2 not ready, 3 final, 4 unknown),
---          claims in order; once `most` are claimed it looks no further
+--          claims as of `exchange`, in order; once `most` are claimed it looks no further
 -- Refuses  SESSION_GONE
 -- Atomic; O(n log N).
 
@@ -10,7 +10,7 @@
 --- include shared/unit.lua
 --- include shared/waking.lua
 --- include shared/ending.lua
---- include shared/sessions.lua
+--- include shared/renewing.lua
 --- include shared/waiting.lua
 --- include shared/claiming.lua
 

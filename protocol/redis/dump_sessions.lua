@@ -8,10 +8,16 @@
 --- include shared/waking.lua
 --- include shared/listing.lua
 
+local watched, watches = {}, call('HGETALL', P .. 'v')
+for place = 1, #watches, 2 do
+  for session in string.gmatch(watches[place + 1], '%d+') do
+    watched[session] = watched[session] or {}
+    table.insert(watched[session], watches[place])
+  end
+end
 local rows = {}
 for _, number in ipairs(engine.live_sessions()) do
-  rows[#rows + 1] = {
-    number, call('LRANGE', P .. 'x' .. number, 0, -1), engine.sorted_ids(call('SMEMBERS', P .. 'y' .. number)),
-  }
+  local ids = watched[string.format('%.0f', number)] or {}
+  rows[#rows + 1] = { number, call('LRANGE', P .. 'x' .. number, 0, -1), engine.sorted_ids(ids) }
 end
 return pack({ rows, call('SMEMBERS', P .. 'paused') })

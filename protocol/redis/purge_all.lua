@@ -15,7 +15,7 @@ local function erase(r)
   if parent then call('SREM', P .. 'h' .. parent, r.id) end
   engine.drop_edges(r)
   if r[C_KEY] ~= '' then engine.free_key(r.id, r[C_KEY]) end
-  for _, session in ipairs(call('SMEMBERS', P .. 'v' .. r.id)) do call('SREM', P .. 'y' .. session, r.id) end
+  call('HDEL', P .. 'v', r.id)
   engine.count_call(r[C_REGISTERED_AT], -1)
   r.gone = true
   engine.touch(r)
@@ -33,8 +33,7 @@ for _, id in ipairs(ids) do
     if r then erase(r) end
     call('ZREM', P .. 'all', id)
   end
-  call('UNLINK', P .. 'c' .. id, P .. 'o' .. id, P .. 'a' .. id, P .. 'g' .. id, P .. 'h' .. id, P .. 'd' .. id,
-    P .. 'v' .. id)
+  call('UNLINK', P .. 'c' .. id, P .. 'o' .. id, P .. 'a' .. id, P .. 'g' .. id, P .. 'h' .. id, P .. 'd' .. id)
 end
 engine.flush()
 
@@ -47,7 +46,7 @@ end
 if #keys == left then return { #ids, 1 } end
 
 for _, session in ipairs(call('ZRANGE', P .. 'l', 0, -1)) do
-  call('DEL', P .. 'x' .. session, P .. 'y' .. session, P .. 'w' .. session, P .. 'r' .. session)
+  call('DEL', P .. 'x' .. session, P .. 'w' .. session, P .. 'r' .. session)
 end
-call('DEL', P .. 'data', P .. 'hours', P .. 'broken', P .. 'n', P .. 't', P .. 'e')
+call('DEL', P .. 'data', P .. 'hours', P .. 'broken', P .. 'n', P .. 't', P .. 'e', P .. 'v')
 return { #ids, 0 }

@@ -3,29 +3,85 @@
 -- ARGV[2]  items, each {id, queue, band, key or false, delay, expires or false, retention or false, max_crashes,
 --          after (ids end to end), after_policy, dedupe key or '', its phase, parent or '', fence session or 0,
 --          fence epoch, call}. `call` is opaque here but for its first field, the task.
--- Reply    one value per item: 0 (created), else {verdict, id}
+--          Or, where items differ in id and call only and have nothing but these: {queue, band, retention or false,
+--          max_crashes}, and
+-- ARGV[3]  {id, a byte of 0 and the call} of each, end to end; no id is there twice.
+-- Reply    one value per item: 0 (created), else {verdict, id}; 0 alone if all were created
 -- Atomic; O(n log N) for n items.
 
 --- include shared/store.lua
---- include shared/unit.lua
 --- include shared/waking.lua
---- include shared/ending.lua
---- include shared/forgetting.lua
+--- include shared/counting.lua
+--- include shared/plain.lua
 
-local items = unpack_record(ARGV[2])
-local calls, stored, listed, queues = {}, {}, {}, {}
-local created = 0
-local sequence = tonumber(call('HGET', P .. 'meta', 'sequence') or FIRST_SEQUENCE)
-local first_sequence = sequence
+local given = unpack_record(ARGV[2])
 
-local function any_known()
+local function any_known(ids, first, step)
   local keys = {}
-  for place, item in ipairs(items) do keys[place] = P .. 'c' .. item[1] end
-  for first = 1, #keys, 4000 do
-    if call('EXISTS', unpack(keys, first, math.min(first + 3999, #keys))) > 0 then return true end
+  for place = first, #ids, step do keys[#keys + 1] = P .. 'c' .. ids[place] end
+  for at = 1, #keys, 4000 do
+    if call('EXISTS', unpack(keys, at, math.min(at + 3999, #keys))) > 0 then return true end
   end
   return false
 end
+
+-- What every submission leaves in the app's own keys.
+local function note_submission(number, queues, sequence, used)
+  engine.claim_schema()
+  for queue in pairs(queues) do call('SADD', P .. 'queues', queue) end
+  engine.count_call(now, number)
+  if used > 0 then call('HSET', P .. 'meta', 'sequence', sequence + used) end
+end
+
+local function next_sequence()
+  return tonumber(call('HGET', P .. 'meta', 'sequence') or FIRST_SEQUENCE)
+end
+
+-- Create invocations that are alike; nothing is known of their ids.
+local function submit_plain(flat)
+  local queue, sequence = given[1], next_sequence()
+  local before, behind = engine.fresh_record(queue, given[3], given[4])
+  local rank, calls, control = given[2] * BAND_UNIT + sequence, P .. 'c', P .. 'i'
+  local stored, listed, ready, size = {}, {}, {}, 0
+  for at = 1, #flat, 2 do
+    local id = flat[at]
+    stored[2 * size + 1], stored[2 * size + 2] = calls .. id, flat[at + 1]
+    stored[2 * size + 3], stored[2 * size + 4] = control .. id, before .. pack(rank) .. behind
+    listed[size + 1], listed[size + 2] = '0', id
+    ready[size + 1], ready[size + 2] = rank, id
+    rank, size = rank + 1, size + 2
+  end
+  engine.call_many('MSET', nil, stored, 2)
+  engine.call_many('ZADD', P .. 'all', listed, 2)
+  engine.call_many('ZADD', P .. 'q' .. queue, ready, 2)
+  note_submission(size / 2, { [queue] = true }, sequence, size / 2)
+  engine.woken[queue] = size / 2
+  engine.wake()
+  engine.ring_bells()
+  return pack(SUBMIT_CREATED)
+end
+
+local flat = ARGV[3] and unpack_record(ARGV[3])
+if flat and not any_known(flat, 1, 2) then return submit_plain(flat) end
+
+--- include shared/unit.lua
+--- include shared/ending.lua
+
+local items = given
+if flat then
+  items = {}
+  for at = 1, #flat, 2 do
+    items[#items + 1] = {
+      flat[at], given[1], given[2], false, 0, false, given[3], given[4], '', 0, '', 0, '', 0, 0, string.sub(flat[at + 1], 2),
+    }
+  end
+end
+local ids = {}
+for place, item in ipairs(items) do ids[place] = item[1] end
+local calls, stored, listed, queues = {}, {}, {}, {}
+local created = 0
+local sequence = next_sequence()
+local first_sequence = sequence
 
 -- What refuses an item: a reply, or nothing.
 local function refusal(item, look)
@@ -102,7 +158,7 @@ local function create_one(item)
   end
 end
 
-local look = any_known()
+local look = flat or any_known(ids, 1, 1)
 local replies = {}
 for place, item in ipairs(items) do
   local refused = refusal(item, look)
@@ -111,12 +167,9 @@ for place, item in ipairs(items) do
 end
 
 if created > 0 then
-  engine.claim_schema()
   engine.call_many('MSET', nil, stored, 2)
   engine.call_many('ZADD', P .. 'all', listed, 2)
-  for queue in pairs(queues) do call('SADD', P .. 'queues', queue) end
-  engine.count_call(now, created)
-  if sequence ~= first_sequence then call('HSET', P .. 'meta', 'sequence', sequence) end
+  note_submission(created, queues, first_sequence, sequence - first_sequence)
 end
 engine.finish()
 return pack(replies)

@@ -191,19 +191,23 @@ class Client:
     # --- deliveries ---
 
     def _deliver(self, outcomes: Iterable[Outcome]) -> None:
-        for outcome in outcomes:
-            for subscription in self._take(outcome.invocation_id):
+        with self._lock:
+            wanted = [(self._take(outcome.invocation_id), outcome) for outcome in outcomes]
+        for subscriptions, outcome in wanted:
+            for subscription in subscriptions:
                 subscription.deliver(outcome)
 
     def _fail(self, invocation_id: InvocationId, error: BaseException) -> None:
-        for subscription in self._take(invocation_id):
+        with self._lock:
+            subscriptions = self._take(invocation_id)
+        for subscription in subscriptions:
             subscription.deliver(error)
 
     def _take(self, invocation_id: InvocationId) -> list[Subscription]:
-        with self._lock:
-            subscriptions = self._waiting.pop(invocation_id, [])
-            for subscription in subscriptions:
-                subscription.ids.discard(invocation_id)
+        """Take an id from all who wait for it, and return them; the caller holds the lock."""
+        subscriptions = self._waiting.pop(invocation_id, [])
+        for subscription in subscriptions:
+            subscription.ids.discard(invocation_id)
         return subscriptions
 
     def _drop(self, subscription: Subscription) -> None:

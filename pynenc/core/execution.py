@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
 from pynenc.conf.config_pynenc import ArgumentPrintMode
@@ -14,7 +14,7 @@ from pynenc.core.settling import failure, limit_error, retry_or_failure, timeout
 from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound
 from pynenc.io import Op, run
 from pynenc.logs.arguments import render_arguments
-from pynenc.logs.context import LogContext, log_context
+from pynenc.logs.context import begin_log_context, end_log_context
 from pynenc.model.ids import id_text
 from pynenc.model.policies import decode_policy
 from pynenc.model.records import Cancelled, Claim, Completion, Release, Success
@@ -54,18 +54,22 @@ class TaskExecution(AttemptExecution):
             return self._unknown_task(claim, error)
         hooks = self._app.hooks
         try:
-            with self._context(task, claim, link):
+            tokens = self._begin(task, claim, link)
+            try:
                 if hooks.run:
                     return run(self._between_hooks(hooks, task, claim, link))
-                args, kwargs = run(self._arguments(task, claim))
+                found = self._arguments_here(task, claim)
+                args, kwargs = run(self._arguments(task, claim)) if found is None else found
                 self._log_begin(task, claim, args, kwargs)
-                value = _call(task, args, kwargs)
+                sealed = task.payloads.seal_value(_call(task, args, kwargs))
                 return Success(
                     invocation_id=claim.invocation_id,
                     epoch=claim.epoch,
-                    result=run(task.payloads.encode_value(value)),
+                    result=sealed if task.payloads.fits(sealed) else run(task.payloads.offload(sealed)),
                     worker=link.worker,
                 )
+            finally:
+                self._end(tokens)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes a completion
             return self._settle(task, claim, link, error)
 
@@ -80,18 +84,22 @@ class TaskExecution(AttemptExecution):
             return self._unknown_task(claim, error)
         hooks = self._app.hooks
         try:
-            with self._context(task, claim, link):
+            tokens = self._begin(task, claim, link)
+            try:
                 if hooks.run:
                     return await arun(self._between_hooks(hooks, task, claim, link))
-                args, kwargs = await arun(self._arguments(task, claim))
+                found = self._arguments_here(task, claim)
+                args, kwargs = await arun(self._arguments(task, claim)) if found is None else found
                 self._log_begin(task, claim, args, kwargs)
-                value = await task.func(*args, **kwargs)
+                sealed = task.payloads.seal_value(await task.func(*args, **kwargs))
                 return Success(
                     invocation_id=claim.invocation_id,
                     epoch=claim.epoch,
-                    result=await arun(task.payloads.encode_value(value)),
+                    result=sealed if task.payloads.fits(sealed) else await arun(task.payloads.offload(sealed)),
                     worker=link.worker,
                 )
+            finally:
+                self._end(tokens)
         except asyncio.CancelledError as error:
             if _stopped_by_executor(link):
                 raise
@@ -161,6 +169,14 @@ class TaskExecution(AttemptExecution):
         except TaskNotFound:
             return ()
 
+    def _arguments_here(self, task: Task[..., Any], claim: Claim) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Return the arguments if nothing has to be fetched for them, which is nearly always."""
+        token = decoding_app.set(self._app)
+        try:
+            return task.payloads.arguments_here(claim.arguments)
+        finally:
+            decoding_app.reset(token)
+
     def _arguments(self, task: Task[..., Any], claim: Claim) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
         token = decoding_app.set(self._app)
         try:
@@ -176,24 +192,15 @@ class TaskExecution(AttemptExecution):
         shown = render_arguments(task.args(*args, **kwargs).kwargs, mode, conf.truncate_arguments_length)
         logger.debug("%s(%s) begins attempt %d", claim.task_id, shown, claim.attempt)
 
-    @contextmanager
-    def _context(self, task: Task[..., Any], claim: Claim, link: RunLink) -> Iterator[None]:
-        from pynenc.invocation.distributed import DistributedInvocation
+    @staticmethod
+    def _end(tokens: tuple[Token[Any], Token[Any]]) -> None:
+        current_run.reset(tokens[0])
+        end_log_context(tokens[1])
 
-        invocation = DistributedInvocation(task, claim.invocation_id, attempt=claim.attempt)
-        token = current_run.set(RunContext(self._app, task, claim, link, invocation))
-        context = LogContext(
-            invocation_id=id_text(claim.invocation_id),
-            task_id=claim.task_id,
-            attempt=claim.attempt,
-            runner=link.runner_name,
-            worker=link.worker,
-        )
-        try:
-            with log_context(context):
-                yield
-        finally:
-            current_run.reset(token)
+    def _begin(self, task: Task[..., Any], claim: Claim, link: RunLink) -> tuple[Token[Any], Token[Any]]:
+        """Let the code of this context know which run it is, until `_end`."""
+        context = RunContext(self._app, task, claim, link)
+        return current_run.set(context), begin_log_context(context)
 
     def _settle(self, task: Task[..., Any], claim: Claim, link: RunLink, error: BaseException) -> Completion:
         """Decide what an error of the body means."""

@@ -12,7 +12,7 @@ from pynenc.errors import (
     InvocationExpired,
     WorkerLost,
 )
-from pynenc.io import Op
+from pynenc.io import Op, run
 from pynenc.model.ids import id_text
 from pynenc.model.records import Outcome
 from pynenc.model.status import InvocationStatus
@@ -25,6 +25,17 @@ _ENDED_WITHOUT_RESULT: dict[InvocationStatus, type[InvocationError]] = {
     InvocationStatus.EXPIRED: InvocationExpired,
     InvocationStatus.CONCURRENCY_CONTROLLED_FINAL: InvocationDropped,
 }
+
+
+def result_of(task: Task[..., Any], outcome: Outcome) -> Any:
+    """`value_of` for blocking callers."""
+    if outcome.status is not InvocationStatus.SUCCESS or not task.payloads.is_here(outcome.payload):
+        return run(value_of(task, outcome))
+    token = decoding_app.set(task.app)
+    try:
+        return task.payloads.open_here(outcome.payload)
+    finally:
+        decoding_app.reset(token)
 
 
 def value_of(task: Task[..., Any], outcome: Outcome) -> Op[Any]:

@@ -58,6 +58,8 @@ class Payloads:
         self._types = types
         self._data = data
         self._threshold = threshold
+        self._head = seal(serializer.codec, b"")
+        """What is before everything that our own serializer wrote and a record carries itself."""
 
     def encode_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]) -> bytes:
         """Return the sealed arguments of a call, not yet offloaded; `names` label positions in errors.
@@ -69,7 +71,14 @@ class Payloads:
             data = encode_arguments(self._serializer, args, kwargs)
         except SerializationError as error:
             raise _named(error, names) from error.__cause__
-        return seal(self._serializer.codec, data)
+        return self._head + data
+
+    def arguments_here(self, sealed: bytes) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Return the arguments that `decode_arguments` would; None if it takes more than our own serializer."""
+        if not sealed.startswith(self._head):
+            return None
+        arguments = decode_arguments(self._serializer, sealed[len(self._head) :], self._types)
+        return None if SharedValue in map(type, arguments[1].values()) else arguments
 
     def decode_arguments(self, sealed: bytes) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
         """Return positional and keyword arguments."""
@@ -91,8 +100,23 @@ class Payloads:
 
     def encode_value(self, value: Any) -> Op[bytes]:
         """Return a sealed result, offloaded if it is large."""
-        sealed = seal(self._serializer.codec, self._serializer.encode(value))
-        return (yield from self.offload(sealed))
+        return (yield from self.offload(self.seal_value(value)))
+
+    def seal_value(self, value: Any) -> bytes:
+        """Return a sealed result, not yet offloaded."""
+        return self._head + self._serializer.encode(value)
+
+    def fits(self, sealed: bytes) -> bool:
+        """Whether a record carries these sealed bytes itself."""
+        return self._threshold is None or len(sealed) <= self._threshold
+
+    def is_here(self, sealed: bytes) -> bool:
+        """Whether our own serializer wrote these sealed bytes and nothing has to be fetched."""
+        return sealed.startswith(self._head)
+
+    def open_here(self, sealed: bytes) -> Any:
+        """Return the value of a sealed result that `is_here`."""
+        return self._serializer.decode(sealed[len(self._head) :], self._types)
 
     def decode_value(self, sealed: bytes) -> Op[Any]:
         """Return the value of a sealed result."""
@@ -110,7 +134,7 @@ class Payloads:
 
     def offload(self, sealed: bytes) -> Op[bytes]:
         """Move sealed bytes above the threshold to the client data store; return what the record carries."""
-        if self._threshold is None or len(sealed) <= self._threshold:
+        if self.fits(sealed):
             return sealed
         envelope = open_envelope(sealed)
         if envelope.data is None:

@@ -34,6 +34,33 @@ class PreparedCall(Struct, frozen=True):
     after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
 
 
+class TaskTerms(Struct, frozen=True):
+    """What the options in force of a task say of each of its submissions, looked up once for many of them."""
+
+    queue: str
+    policy: bytes
+    delay_us: int
+    expires_us: int | None
+    retention_us: int | None
+    max_crashes: int
+    rank_context: RankContext
+
+    @classmethod
+    def of(cls, task: Task[..., Any], context: RunContext | None) -> TaskTerms:
+        """Return the terms of what `context`, or somebody outside of runs, submits now."""
+        queue = task.options_in_force.queue
+        parent_rank = context.claim.rank if context else None
+        return cls(
+            queue,
+            task.encoded_policy,
+            task.delay_us,
+            task.expires_us,
+            task.retention_us,
+            task.app.conf.max_crashes,
+            RankContext(task_id=task.task_id, queue=queue, parent_rank=parent_rank),
+        )
+
+
 class Submitter:
     """Decides what a new invocation looks like and hands it to the orchestrator."""
 
@@ -68,10 +95,17 @@ class Submitter:
         told: Sequence[SubmittedCall] = (),
     ) -> Op[list[SubmitReply]]:
         items: list[Submission] = []
+        terms: dict[int, TaskTerms] = {}
         for place, call in enumerate(calls):
-            arguments = yield from call.task.payloads.offload(call.sealed)
+            task = call.task
+            known = terms.get(id(task))
+            if known is None:
+                known = terms[id(task)] = TaskTerms.of(task, context)
+            arguments = call.sealed
+            if not task.payloads.fits(arguments):
+                arguments = yield from task.payloads.offload(arguments)
             meta = told[place].encode_carrier() if told else b""
-            items.append(self._submission(call, ids[place], arguments, meta, context))
+            items.append(self._submission(call, known, ids[place], arguments, meta, context))
         replies = yield from self._hand_over(calls, items)
         for each, reply in zip(told, replies, strict=False):
             each.answered(reply)
@@ -91,30 +125,28 @@ class Submitter:
         return replies
 
     def _submission(
-        self, call: PreparedCall, key: InvocationId, arguments: bytes, meta: bytes, context: RunContext | None
+        self,
+        call: PreparedCall,
+        terms: TaskTerms,
+        key: InvocationId,
+        arguments: bytes,
+        meta: bytes,
+        context: RunContext | None,
     ) -> Submission:
-        task = call.task
-        options = task.options_in_force
-        rank = self._scheduler.rank(
-            RankContext(
-                task_id=task.task_id,
-                queue=options.queue,
-                parent_rank=context.claim.rank if context else None,
-            )
-        )
+        rank = self._scheduler.rank(terms.rank_context)
         return Submission(
             invocation_id=key,
-            task_id=task.task_id,
+            task_id=call.task.task_id,
             arguments=arguments,
-            queue=options.queue,
-            policy=task.encoded_policy,
+            queue=terms.queue,
+            policy=terms.policy,
             meta=meta,
             band=rank.band,
             key=rank.key,
-            delay_us=task.delay_us,
-            expires_us=task.expires_us,
-            retention_us=task.retention_us,
-            max_crashes=task.app.conf.max_crashes,
+            delay_us=terms.delay_us,
+            expires_us=terms.expires_us,
+            retention_us=terms.retention_us,
+            max_crashes=terms.max_crashes,
             after=call.after,
             after_policy=call.after_policy,
             dedupe=call.dedupe,

@@ -27,8 +27,11 @@ class BaseInvocation(ABC, Generic[P, R]):
     """One call of a task, wherever it runs."""
 
     task: Task[P, R]
-    invocation_id: str
-    """Its identity: a UUID as text."""
+
+    @property
+    @abstractmethod
+    def invocation_id(self) -> str:
+        """Its identity: a UUID as text."""
 
     @property
     def app(self) -> Pynenc:

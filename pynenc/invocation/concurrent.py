@@ -23,13 +23,17 @@ class ConcurrentInvocation(BaseInvocation[P, R]):
 
     def __init__(self, task: Task[P, R], arguments: Arguments) -> None:
         self.task = task
-        self.invocation_id = id_text(new_invocation_id())
+        self._key = new_invocation_id()
         self._arguments = arguments
         self._attempts = 0
         self._value: Any = None
         self._error: BaseException | None = None
         self._history: list[HistoryEntry] = []
         self._note(InvocationStatus.REGISTERED)
+
+    @property
+    def invocation_id(self) -> str:
+        return id_text(self._key)
 
     @classmethod
     def run_now(cls, task: Task[P, R], arguments: Arguments) -> ConcurrentInvocation[P, R]:

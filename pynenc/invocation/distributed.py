@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pynenc.core.outcomes import value_of
+from pynenc.core.outcomes import result_of, value_of
 from pynenc.core.waiting import await_each, wait_each
 from pynenc.errors import InvocationNotFound, ResultTimeout
 from pynenc.invocation.base import BaseInvocation, P, R, Timeout, seconds
@@ -38,15 +38,18 @@ class DistributedInvocation(BaseInvocation[P, R]):
         """
         self.task = task
         self.key = key
-        self.invocation_id = id_text(key)
         self._sealed = sealed
         self._attempt = attempt
         self._outcome: Outcome | None = None
 
+    @property
+    def invocation_id(self) -> str:
+        return id_text(self.key)
+
     # --- waiting ---
 
     def get(self, timeout: Timeout = None) -> R:
-        value: R = run(value_of(self.task, self._wait_for_outcome(timeout)))
+        value: R = result_of(self.task, self._wait_for_outcome(timeout))
         return value
 
     async def async_result(self, timeout: Timeout = None) -> R:

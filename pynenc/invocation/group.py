@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from pynenc.core.group_progress import GroupProgress, count_progress
-from pynenc.core.outcomes import value_of
+from pynenc.core.outcomes import result_of, value_of
 from pynenc.core.waiting import await_each, wait_each
 from pynenc.invocation.base import BaseInvocation, BaseInvocationGroup, P, R, Timeout, seconds
+from pynenc.invocation.distributed import DistributedInvocation
 from pynenc.io import arun, run
 from pynenc.model.ids import InvocationId, parse_id
 from pynenc.model.records import CancelVerdict
@@ -21,14 +22,17 @@ class DistributedInvocationGroup(BaseInvocationGroup[P, R]):
 
     def __init__(self, task: Task[P, R], invocations: Sequence[BaseInvocation[P, R]]) -> None:
         super().__init__(task, invocations)
-        self._keys = [parse_id(invocation.invocation_id) for invocation in invocations]
+        self._keys = [
+            each.key if isinstance(each, DistributedInvocation) else parse_id(each.invocation_id)
+            for each in invocations
+        ]
 
     @property
     def results(self) -> Iterator[R]:
         times, tasks = self._times(), self._tasks()
         for outcome in wait_each(self.app, self._keys, None):
             for _ in range(times[outcome.invocation_id]):
-                yield run(value_of(tasks[outcome.invocation_id], outcome))
+                yield result_of(tasks[outcome.invocation_id], outcome)
 
     async def async_results(self) -> AsyncIterator[R]:
         times, tasks = self._times(), self._tasks()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -34,12 +34,31 @@ RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
-_current: ContextVar[LogContext | None] = ContextVar("pynenc_log_context", default=None)
+
+class LogSource(Protocol):
+    """What knows the log context of a run once somebody asks: most bodies log nothing."""
+
+    @property
+    def log_context(self) -> LogContext: ...
+
+
+_current: ContextVar[LogContext | LogSource | None] = ContextVar("pynenc_log_context", default=None)
 
 
 def current_log_context() -> LogContext | None:
     """Return the run that the current code belongs to, None outside of runs."""
-    return _current.get()
+    current = _current.get()
+    return current if current is None or isinstance(current, LogContext) else current.log_context
+
+
+def begin_log_context(source: LogSource) -> Token[LogContext | LogSource | None]:
+    """Let records of this thread or coroutine, and of what it starts, carry the context of `source` until its end."""
+    return _current.set(source)
+
+
+def end_log_context(token: Token[LogContext | LogSource | None]) -> None:
+    """Let records carry what they did before."""
+    _current.reset(token)
 
 
 @contextmanager
@@ -74,7 +93,7 @@ class ContextFilter(logging.Filter):
     """Gives records the attributes of `FIELDS` and the bound ones, so that any format may use them. Lets all pass."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        context = _current.get()
+        context = current_log_context()
         for name in FIELDS:
             if not hasattr(record, name):
                 setattr(record, name, None if context is None else getattr(context, name))
@@ -94,7 +113,7 @@ class TaskLogger(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logger, {"task_id": task_id})
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        context = _current.get()
+        context = current_log_context()
         fields = {} if context is None else context.fields()
         kwargs["extra"] = {**_bound.get(), **(kwargs.get("extra") or {}), **fields, **(self.extra or {})}
         return msg, kwargs

@@ -105,6 +105,10 @@ class ThreadExecutor(Executor, BodyHost):
             Began(body.claim.invocation_id, body.claim.epoch, body.worker, body.began_s) for body in bodies.values()
         ]
 
+    def more_follow(self) -> bool:
+        """Whether a thread that ends its body now goes on with another one."""
+        return self._pool.pending
+
     def due_at_s(self) -> float | None:
         return None
 

@@ -40,10 +40,8 @@ def decode_arguments(
         SerializationError: the bytes are no arguments.
     """
     value = serializer.decode(data, types)
-    if (
-        type(value) is not list
-        or list(map(type, value)) != [list, dict]
-        or not all(type(key) is str for key in value[1])
-    ):
-        raise SerializationError("stored bytes are not the arguments of a call")
-    return tuple(value[0]), value[1]
+    if type(value) is list and len(value) == 2:
+        args, kwargs = value
+        if type(args) is list and type(kwargs) is dict and all(type(key) is str for key in kwargs):
+            return tuple(args), kwargs
+    raise SerializationError("stored bytes are not the arguments of a call")

@@ -19,15 +19,13 @@ function engine.take(r, session)
   engine.touch(r)
 end
 
--- What the owner of freshly claimed records gets, in order.
+-- What the owner of freshly claimed records gets, in order: {id, record, call} of each, end to end.
 function engine.claims_of(taken)
   local keys, claims = {}, {}
   for place, r in ipairs(taken) do keys[place] = P .. 'c' .. r.id end
   local calls = engine.get_many(keys)
   for place, r in ipairs(taken) do
-    claims[place] = {
-      r.id, r[C_EPOCH], r[C_ATTEMPT], r[C_CRASHES], r[C_QUEUE], r[C_RANK], r[C_CANCEL_REQUESTED], calls[place] or '',
-    }
+    claims[3 * place - 2], claims[3 * place - 1], claims[3 * place] = r.id, engine.packed(r), calls[place] or ''
   end
   return claims
 end
@@ -50,18 +48,6 @@ function engine.claim_resumable(session, want)
   end
   engine.flush()
   return resumed
-end
-
--- The queues to claim from: those asked for, or all of Python's, without the paused ones and the empty ones.
-function engine.open_queues(wanted)
-  local found = {}
-  for _, queue in ipairs(#wanted > 0 and engine.distinct(wanted) or call('SMEMBERS', P .. 'queues')) do
-    if engine.serves(wanted, queue) and call('SISMEMBER', P .. 'paused', queue) == 0
-      and call('EXISTS', P .. 'q' .. queue) == 1 then
-      found[#found + 1] = queue
-    end
-  end
-  return found
 end
 
 -- The first `number` entries of a queue's ready index, of a lower rank than `before` unless that is false: id, rank, ...
@@ -90,13 +76,8 @@ function engine.first_awaited(queue, before, number)
   return found
 end
 
--- Take the first `number` ids out of the ready index of one queue, or by rank and id over several.
+-- Take the first `number` ids out of the ready indexes of these queues, by rank and id over all of them.
 function engine.pop_ready(queues, before, awaited, number)
-  if #queues == 1 and not before and not awaited then
-    local popped, ids = call('ZPOPMIN', P .. 'q' .. queues[1], number), {}
-    for place = 1, #popped, 2 do ids[#ids + 1] = popped[place] end
-    return ids
-  end
   local heads, ids = {}, {}
   for _, queue in ipairs(queues) do
     local first = awaited and engine.first_awaited or engine.first_ready
@@ -116,28 +97,35 @@ function engine.pop_ready(queues, before, awaited, number)
   return ids
 end
 
--- Hand up to `want` READY invocations of the queues to the session, by (rank, id); only those of a rank below `before`
--- unless that is false, and only awaited ones if that is asked for.
-function engine.claim_new(session, wanted, want, before, awaited)
-  local taken = {}
-  local queues = want > 0 and engine.open_queues(wanted) or {}
-  while #queues > 0 and #taken < want do
-    local ids = engine.pop_ready(queues, before, awaited, want - #taken)
-    if #ids == 0 then break end
-    engine.fetch(ids)
-    for _, id in ipairs(ids) do
-      local r = engine.record(id)
-      if r and r[C_STATE] == READY and r[C_OWNER] == 0 then
-        r.ready = false
-        if not engine.has_expired(r) then
-          engine.take(r, session)
-          taken[#taken + 1] = r
-        end
+-- Claim those of `ids`, which were taken out of their ready index, that are READY and have not expired: fill in their
+-- records and calls in `claims`, where each has its place, and leave the rest out; return how many were claimed.
+function engine.claim_others(session, ids, claims)
+  local taken, place_of = {}, {}
+  engine.fetch(ids)
+  for _, id in ipairs(ids) do
+    local r = engine.record(id)
+    if r and r[C_STATE] == READY and r[C_OWNER] == 0 then
+      r.ready = false
+      if not engine.has_expired(r) then
+        engine.take(r, session)
+        taken[#taken + 1] = r
       end
     end
-    engine.flush()
   end
-  return engine.claims_of(taken)
+  engine.flush()
+  local rows = engine.claims_of(taken)
+  for at = 1, #rows, 3 do place_of[rows[at]] = at end
+  local size = 0
+  for at = 1, #claims, 3 do
+    local row = not claims[at + 1] and place_of[claims[at]]
+    if row or claims[at + 1] then
+      claims[size + 1] = claims[at]
+      claims[size + 2], claims[size + 3] = claims[at + 1] or rows[row + 1], claims[at + 2] or rows[row + 2]
+      size = size + 3
+    end
+  end
+  for at = #claims, size + 1, -1 do claims[at] = nil end
+  return #taken
 end
 
 -- Claim this very invocation where it is READY without an owner in one of the queues: verdict, record.

@@ -1,5 +1,7 @@
 -- How invocations end, and whom that wakes.
 
+--- include shared/telling.lua
+
 function engine.free_key(id, key)
   if call('GET', P .. 'k' .. key) == id then call('DEL', P .. 'k' .. key) end
 end
@@ -69,18 +71,6 @@ function engine.release_waiters(id, status)
   return fallen
 end
 
-function engine.tell_watchers(id, o)
-  local watchers = call('SMEMBERS', P .. 'v' .. id)
-  if #watchers == 0 then return end
-  local message = pack({ NOTICE_FINISHED, id, pack(o) })
-  for _, session in ipairs(watchers) do
-    call('SREM', P .. 'y' .. session, id)
-    call('RPUSH', P .. 'x' .. session, message)
-    engine.ring(tonumber(session))
-  end
-  call('DEL', P .. 'v' .. id)
-end
-
 function engine.write_outcome(r, status, payload, reason, session, worker)
   local id = r.id
   local retention = r[C_RETENTION]
@@ -98,7 +88,7 @@ function engine.write_outcome(r, status, payload, reason, session, worker)
   if r[C_KEY] ~= '' and (phase <= KEY_UNTIL_FINAL or (phase == KEY_WHILE_GOOD and status ~= STATUS_SUCCESS)) then
     engine.free_key(id, r[C_KEY])
   end
-  if engine.is_flagged(r[C_FLAGS], HAS_WATCHERS) then engine.tell_watchers(id, o) end
+  engine.tell_watchers({ id }, function() return pack(o) end)
 end
 
 -- Write the outcome of `r` and wake whoever waited for it; in turn end what depended on its success.

@@ -1,15 +1,11 @@
 -- What purge and retention take away.
 
+--- include shared/counting.lua
+
 -- The parent in the stored form of a call: see submit.lua.
 function engine.parent_of(stored)
   if stored and string.byte(stored, 1) == 1 then return string.sub(stored, 2, 17) end
   return nil
-end
-
--- Count a known call under the hour of its submission: the earliest hour bounds the age of the oldest call.
-function engine.count_call(registered_at, number)
-  local hour = string.format('%.0f', math.floor(registered_at / HOUR))
-  if call('HINCRBY', P .. 'hours', hour, number) <= 0 then call('HDEL', P .. 'hours', hour) end
 end
 
 -- Drop everything that is known of a final invocation.

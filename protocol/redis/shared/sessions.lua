@@ -1,11 +1,4 @@
--- Sessions: proof of life, and what becomes of their work when they end.
-
--- Refuse an ended session, else renew its lease. Nothing was written before.
-function engine.renew(session)
-  local lease = call('ZSCORE', P .. 'l', session) and call('HGET', P .. 's' .. session, 'lease')
-  if not lease then engine.refuse('SESSION_GONE', session) end
-  call('ZADD', P .. 'l', now + lease, session)
-end
+-- Sessions: what becomes of their work when they end. Watches of one that has ended count no more: see telling.lua.
 
 function engine.hand_back(r, reason)
   engine.write_attempt(r, reason, '', '')
@@ -33,11 +26,10 @@ function engine.end_session(session, is_lost)
     end
   end
   engine.flush()
-  for _, id in ipairs(call('SMEMBERS', P .. 'y' .. session)) do call('SREM', P .. 'v' .. id, session) end
   local expires = call('ZSCORE', P .. 'l', session) or now
   call('HSET', P .. 's' .. session, 'ended', now, 'expires', expires)
   call('ZADD', P .. 'ended', now, session)
   call('ZREM', P .. 'l', session)
   call('HDEL', P .. 'idle', session)
-  call('DEL', P .. 'x' .. session, P .. 'y' .. session, P .. 'w' .. session, P .. 'r' .. session)
+  call('DEL', P .. 'x' .. session, P .. 'w' .. session, P .. 'r' .. session)
 end

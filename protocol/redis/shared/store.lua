@@ -3,8 +3,8 @@
 -- KEYS[1] is the prefix `{app}:` of every key. ARGV[1] is '', or the time in microseconds for tests, or 'moving' for the
 -- operations of a move, which no seal stops; 'moving' and a text: only under the seal of this text.
 --   c<id> call   i<id> control   o<id> outcome   a<id> attempts   g<id> progress   h<id> children
---   p<id> whom it waits for   d<id> who waits for it   v<id> sessions that watch it   k<key> deduplication
---   q<queue> ready   r<session> resumable   w<session> owned   x<session> inbox   y<session> watched   s<session> session
+--   p<id> whom it waits for   d<id> who waits for it   v id -> sessions that watch it   k<key> deduplication
+--   q<queue> ready   r<session> resumable   w<session> owned   x<session> inbox   s<session> session
 --   t timers   e retention   l live sessions   all ids   idle sleepers   queues used   paused   n counts
 --   b<key> client data   data when it was written   hours when calls were submitted   broken set aside   meta
 --   sealed the seal of `meta` once more, for plain commands, which ask for it along
@@ -72,55 +72,16 @@ function engine.get_many(keys)
   return values
 end
 
--- The array of `size` or more fields that was stored for an invocation. What is none is set aside and counts as unknown, so that
--- one damaged record does not stop a queue; `verify` names it.
-function engine.decode(id, blob, size)
-  local ok, value = pcall(unpack_record, blob)
-  if ok and type(value) == 'table' and #value >= size then return value end
-  call('SADD', P .. 'broken', id)
-  return false
-end
+-- What `waking.lua` has to do in the end.
+engine.woken = {}   -- queue -> new runnable work
+engine.rung = {}    -- sessions to ring, in order, and each by its number
+engine.earliest = false -- the earliest due time that was added
 
--- Byte order: the comparison of Lua follows the locale of the server.
-function engine.before(one, other)
-  local shorter = math.min(#one, #other)
-  for place = 1, shorter do
-    local a, b = string.byte(one, place), string.byte(other, place)
-    if a ~= b then return a < b end
+function engine.ring(session)
+  local rung = engine.rung
+  local name = 's' .. session
+  if not rung[name] then
+    rung[name] = true
+    rung[#rung + 1] = session
   end
-  return #one < #other
-end
-
-function engine.sorted_ids(ids)
-  table.sort(ids, engine.before)
-  return ids
-end
-
-function engine.id_text(id)
-  local hex = string.gsub(id, '.', function(c) return string.format('%02x', string.byte(c)) end)
-  if #id ~= 16 then return hex end
-  return string.sub(hex, 1, 8) .. '-' .. string.sub(hex, 9, 12) .. '-' .. string.sub(hex, 13, 16) .. '-'
-    .. string.sub(hex, 17, 20) .. '-' .. string.sub(hex, 21)
-end
-
-function engine.is_flagged(flags, flag)
-  return flags % (flag * 2) >= flag
-end
-
--- Ids laid end to end, apart again.
-function engine.split_ids(text)
-  local ids = {}
-  for first = 1, #text, 16 do ids[#ids + 1] = string.sub(text, first, first + 15) end
-  return ids
-end
-
-function engine.distinct(ids)
-  local seen, kept = {}, {}
-  for _, id in ipairs(ids) do
-    if not seen[id] then
-      seen[id] = true
-      kept[#kept + 1] = id
-    end
-  end
-  return kept
 end

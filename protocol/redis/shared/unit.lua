@@ -3,14 +3,13 @@
 -- Which indexes a record belongs to follows from the record; `flush` writes the difference between what it was when it
 -- was loaded and what it is now. So an index cannot be forgotten, and a batch costs one command per index.
 
+--- include shared/ids.lua
+
 local records = {}   -- id -> record, or false: no control record
 local outcomes = {}  -- id -> outcome, or false
 local touched = {}   -- records to write, in order
 local ended = {}     -- outcomes to write: id, outcome, id, outcome
 local counted = {}   -- queue and class -> how many came or went
-local woken = {}     -- queue -> new runnable work
-local rung, is_rung = {}, {} -- sessions to ring, in order
-local earliest       -- the earliest due time that was added
 
 -- What a control record is made of where it does not say otherwise: absent instants are false, absent texts and the
 -- owner of an unowned one '' and 0. What a record ends with as in here is left out when it is stored.
@@ -127,13 +126,6 @@ function engine.keep_outcome(id, o)
   ended[size + 1], ended[size + 2] = id, o
 end
 
-function engine.ring(session)
-  if not is_rung[session] then
-    is_rung[session] = true
-    rung[#rung + 1] = session
-  end
-end
-
 -- --- writing ---
 
 function engine.add(lists, key, first, second)
@@ -165,7 +157,7 @@ function engine.write_indexes(added, taken)
     if ready ~= r.ready then
       if ready then
         engine.add(added, 'q' .. r[C_QUEUE], r[C_RANK], id)
-        woken[r[C_QUEUE]] = (woken[r[C_QUEUE]] or 0) + 1
+        engine.woken[r[C_QUEUE]] = (engine.woken[r[C_QUEUE]] or 0) + 1
       else
         engine.add(taken, 'q' .. r[C_QUEUE], id)
       end
@@ -180,7 +172,7 @@ function engine.write_indexes(added, taken)
     if due ~= r.due then
       if due then
         engine.add(added, 't', due, id)
-        if not earliest or due < earliest then earliest = due end
+        if not engine.earliest or due < engine.earliest then engine.earliest = due end
       else
         engine.add(taken, 't', id)
       end
@@ -237,9 +229,9 @@ function engine.flush()
   if #touched == 0 and #ended == 0 then return end
   local added, taken = {}, {}
   engine.write_indexes(added, taken)
-  if earliest then
+  if engine.earliest then
     local first = call('ZRANGE', P .. 't', 0, 0, 'WITHSCORES')[2]
-    if first and tonumber(first) <= earliest then earliest = nil end
+    if first and tonumber(first) <= engine.earliest then engine.earliest = false end
   end
   for name, list in pairs(taken) do
     engine.call_many(string.sub(name, 1, 1) == 'w' and 'SREM' or 'ZREM', P .. name, list)

@@ -25,10 +25,10 @@ end
 
 -- Wake one sleeper for each piece of work that is still there, and any one for an earlier timer.
 function engine.wake()
-  if not earliest and next(woken) == nil then return end
+  if not engine.earliest and next(engine.woken) == nil then return end
   if call('HLEN', P .. 'idle') == 0 then return end
   local asleep = engine.sleepers()
-  for queue, number in pairs(woken) do
+  for queue, number in pairs(engine.woken) do
     number = math.min(number, call('ZCARD', P .. 'q' .. queue))
     local place = 1
     while number > 0 and place <= #asleep do
@@ -41,12 +41,12 @@ function engine.wake()
       end
     end
   end
-  if earliest and asleep[1] then engine.rouse(asleep[1][1]) end
+  if engine.earliest and asleep[1] then engine.rouse(asleep[1][1]) end
 end
 
 -- One element per bell in the list that its process blocks on; one that is there already will do.
 function engine.ring_bells()
-  for _, session in ipairs(rung) do
+  for _, session in ipairs(engine.rung) do
     local address = call('HGET', P .. 's' .. session, 'bell')
     local process, number = string.match(address or '', '^(.+)/(%d+)$')
     if process then
@@ -59,7 +59,7 @@ function engine.ring_bells()
   end
 end
 
--- The end of every operation that writes.
+-- The end of every operation that writes through the unit of work.
 function engine.finish()
   engine.flush()
   engine.wake()

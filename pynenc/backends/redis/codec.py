@@ -6,6 +6,7 @@ Arrays by position; the headers of `protocol/redis/*.lua` say which. Absent inst
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgpack
@@ -35,9 +36,11 @@ from pynenc.model.records import (
     Success,
     Suspend,
     Verdict,
+    WatchReply,
 )
 from pynenc.model.status import InvocationStatus, Reason, State, live_status
 
+_STATUSES = {status.value.encode(): status for status in InvocationStatus}
 _VERDICTS = tuple(CompletionReply(verdict) for verdict in Verdict)
 _LINEAGE_SIZE = 33
 """Bytes before a stored call that has a parent: a mark, the parent and the root."""
@@ -77,6 +80,30 @@ def submission_fields(item: Submission) -> list[Any]:
         parent.epoch if parent else 0,
         call,
     ]
+
+
+_ALIKE = attrgetter(
+    *("task_id", "queue", "language", "policy", "meta", "band", "retention_us", "max_crashes"),
+    *("key", "delay_us", "expires_us", "after", "dedupe", "parent", "parent_id"),
+)
+_NOTHING_ELSE = (None, 0, None, (), None, None, None)
+
+
+def alike_fields(items: Sequence[Submission]) -> tuple[bytes, bytes] | None:
+    """Return what `submit.lua` reads of items that differ in id and arguments only; None if there is more to them."""
+    first = _ALIKE(items[0])
+    if first[8:] != _NOTHING_ELSE or any(_ALIKE(item) != first for item in items[1:]):
+        return None
+    if len({item.invocation_id for item in items}) < len(items):
+        return None
+    task_id, queue, language, policy, meta, band, retention_us, max_crashes = first[:8]
+    # The arguments are the last field of a call: what comes before them is the same in all.
+    head = b"\0" + pack((task_id, queue, language, policy, meta, b""))[:-1]
+    flat: list[bytes] = []
+    for item in items:
+        flat.append(item.invocation_id)
+        flat.append(head + pack(item.arguments))
+    return pack((queue, band, False if retention_us is None else retention_us, max_crashes)), pack(flat)
 
 
 def _success(done: Success) -> tuple[Any, ...]:
@@ -128,9 +155,14 @@ def completion_fields(done: Completion) -> tuple[Any, ...]:
 
 def exchange_fields(request: Exchange) -> tuple[Any, ...]:
     """Return what `exchange.lua` reads of a request."""
+    successes: list[Any] = []
+    for done in request.completions:
+        if type(done) is not Success:
+            break
+        successes += (done.invocation_id, done.epoch, done.ran_us, done.worker, done.result)
     return (
         request.session,
-        [completion_fields(done) for done in request.completions],
+        [completion_fields(done) for done in request.completions[len(successes) // 5 :]],
         [(each.invocation_id, each.epoch, each.worker, each.ago_us) for each in request.started],
         [(each.invocation_id, each.epoch, each.body) for each in request.progress],
         request.want,
@@ -140,6 +172,7 @@ def exchange_fields(request: Exchange) -> tuple[Any, ...]:
         request.tick_budget,
         False if request.before is None else request.before,
         request.awaited,
+        successes,
     )
 
 
@@ -176,7 +209,7 @@ class StoredCall:
             raise _damaged(invocation_id, error) from None
 
 
-_DAMAGED = (ValueError, IndexError, TypeError, AttributeError)
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
 """What reading a record that somebody damaged may raise."""
 _NO_CALL = b"\x00" + pack(("(damaged record)", "", "", b"", b"", b""))
 """In the place of a call that cannot be read: no task has this name, so whoever claims it gives it back."""
@@ -197,30 +230,36 @@ def outcome_in(invocation_id: bytes, stored: bytes) -> Outcome:
         raise _damaged(invocation_id, error) from None
 
 
-def claim_of(session: SessionId, row: list[Any]) -> Claim:
-    """Return a claim from its row and the call in it."""
-    invocation_id = InvocationId(row[0])
+def claims_of(session: SessionId, flat: list[Any]) -> tuple[Claim, ...]:
+    """Return claims from id, control record and call of each, end to end."""
+    parts = iter(flat)
+    return tuple([claim_of(session, *each) for each in zip(parts, parts, parts, strict=True)])
+
+
+def claim_of(session: SessionId, invocation_id: bytes, record: bytes, call: bytes) -> Claim:
+    """Return a claim from its id, its control record and its call."""
     try:
-        stored = StoredCall(invocation_id, row[7])
+        stored = StoredCall(InvocationId(invocation_id), call)
     except StoreCorrupted:
         # One bad record must not keep the others of this reply from their runner.
-        stored = StoredCall(invocation_id, _NO_CALL)
+        stored = StoredCall(InvocationId(invocation_id), _NO_CALL)
     task_id, _, _, policy, meta, arguments = stored.fields
+    control = unpack(record)
     return Claim(
-        invocation_id=invocation_id,
+        invocation_id=InvocationId(invocation_id),
         session=session,
-        epoch=row[1],
-        attempt=row[2],
-        crashes=row[3],
+        epoch=control[7],
+        attempt=control[8],
+        crashes=control[18] if len(control) > 18 else 0,
         task_id=task_id.decode(),
         arguments=arguments,
         policy=policy,
         meta=meta,
-        queue=row[4].decode(),
-        rank=row[5],
+        queue=control[2].decode(),
+        rank=control[3],
         parent_id=stored.parent_id,
         root_id=stored.root_id,
-        cancel_requested=row[6],
+        cancel_requested=control[21] if len(control) > 21 else False,
     )
 
 
@@ -228,7 +267,7 @@ def outcome_of(invocation_id: bytes, fields: list[Any]) -> Outcome:
     """Return an outcome from its fields."""
     return Outcome(
         invocation_id=InvocationId(invocation_id),
-        status=InvocationStatus(fields[0].decode()),
+        status=_STATUSES[fields[0]],
         payload=fields[1],
         reason=fields[2].decode(),
         attempt=fields[3],
@@ -244,6 +283,13 @@ def outcome_of(invocation_id: bytes, fields: list[Any]) -> Outcome:
     )
 
 
+def verdicts_of(replies: Any, number: int) -> tuple[CompletionReply, ...]:
+    """Return the replies to `number` completions."""
+    if replies is False:
+        return _VERDICTS[:1] * number
+    return tuple([verdict_of(each) for each in replies])
+
+
 def verdict_of(reply: Any) -> CompletionReply:
     """Return the reply to one completion."""
     if isinstance(reply, int):
@@ -255,6 +301,19 @@ def verdict_of(reply: Any) -> CompletionReply:
 def outcomes_of(rows: Sequence[list[Any]]) -> tuple[Outcome, ...]:
     """Return outcomes from {id, fields}."""
     return tuple(outcome_of(invocation_id, fields) for invocation_id, fields in rows)
+
+
+def watch_reply_of(flat: list[Any]) -> WatchReply:
+    """Return the reply to a watch from id and stored outcome of each, end to end; one that is damaged is unknown."""
+    outcomes: list[Outcome] = []
+    unknown: list[InvocationId] = []
+    parts = iter(flat)
+    for invocation_id, stored in zip(parts, parts, strict=True):
+        try:
+            outcomes.append(outcome_of(invocation_id, unpack(stored)))
+        except _DAMAGED:
+            unknown.append(invocation_id)
+    return WatchReply(outcomes=tuple(outcomes), unknown=tuple(unknown))
 
 
 def resumed_of(row: list[Any]) -> Resumed:

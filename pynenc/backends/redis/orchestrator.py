@@ -8,17 +8,18 @@ from typing import Any
 from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import (
     StoredCall,
-    claim_of,
+    alike_fields,
+    claims_of,
     exchange_fields,
     message_of,
-    outcomes_of,
     pack,
     resumed_of,
     snapshot_of,
     status_of,
     submission_fields,
     unpack,
-    verdict_of,
+    verdicts_of,
+    watch_reply_of,
 )
 from pynenc.backends.redis.sessions import opening_fields, row_of
 from pynenc.backends.redis.verifying import verify
@@ -84,8 +85,11 @@ class RedisOrchestrator(Orchestrator):
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
         if any(item.gates for item in items):
             raise NotYetAvailable("gates (concurrency and rate limits)")
-        fields = pack([submission_fields(item) for item in items])
-        replies = unpack((yield from self._caller.call("submit", fields, durable=True)))
+        alike = alike_fields(items) if items else None
+        fields = alike or (pack([submission_fields(item) for item in items]),)
+        replies = unpack((yield from self._caller.call("submit", *fields, durable=True)))
+        if replies == SubmitVerdict.CREATED:
+            return [SubmitReply(SubmitVerdict.CREATED, item.invocation_id) for item in items]
         return [_submit_reply(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
@@ -95,8 +99,8 @@ class RedisOrchestrator(Orchestrator):
         reply = yield from self._caller.call("exchange", fields, durable=durable, repeatable=False)
         verdicts, claims, resumed, inbox, next_due, more = unpack(reply)
         return ExchangeReply(
-            verdicts=tuple([verdict_of(each) for each in verdicts]),
-            claims=tuple([claim_of(request.session, row) for row in claims]),
+            verdicts=verdicts_of(verdicts, len(request.completions)),
+            claims=claims_of(request.session, claims),
             resumed=tuple([resumed_of(row) for row in resumed]),
             inbox=tuple([message_of(each) for each in inbox]),
             next_due_us=_us(next_due),
@@ -109,9 +113,9 @@ class RedisOrchestrator(Orchestrator):
         fields = (session, ids, queues, False if most is None else most)
         reply = yield from self._caller.call("claim_ids", pack(fields), durable=True, repeatable=False)
         verdicts, rows = unpack(reply)
-        claims = iter(rows)
+        claims = iter(claims_of(session, rows))
         return [
-            ClaimIdReply(ClaimIdVerdict.CLAIMED, claim_of(session, next(claims)))
+            ClaimIdReply(ClaimIdVerdict.CLAIMED, next(claims))
             if verdict == ClaimIdVerdict.CLAIMED
             else ClaimIdReply(ClaimIdVerdict(verdict))
             for verdict in verdicts
@@ -125,8 +129,7 @@ class RedisOrchestrator(Orchestrator):
     # --- waiting and steering ---
 
     def watch(self, session: SessionId, ids: Sequence[InvocationId]) -> Op[WatchReply]:
-        outcomes, unknown = unpack((yield from self._caller.call("watch", pack((session, ids)), durable=True)))
-        return WatchReply(outcomes=outcomes_of(outcomes), unknown=tuple(unknown))
+        return watch_reply_of(unpack((yield from self._caller.call("watch", pack((session, ids)), durable=True))))
 
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         replies = unpack((yield from self._caller.call("cancel", pack((ids, tree, detail)), durable=True)))

@@ -35,7 +35,7 @@ def load(name: str) -> Script:
 def _lines(file: str, included: set[str]) -> list[str]:
     lines: list[str] = []
     for line in read_text(f"redis/{file}").splitlines():
-        include = _INCLUDE.match(line)
+        include = _INCLUDE.match(line.strip())
         if include is not None:
             if include[1] not in included:
                 included.add(include[1])
