@@ -137,7 +137,7 @@ class Fleet:
         self.calm()
         for runner, kind in zip((self._steady, *self._others), (_PROCESSES, *KINDS), strict=True):
             self._seen.update(runner.workers)
-            self._end(runner, " ".join(kind))
+            self._end(runner, " ".join(kind), 1)
         return wait_until_gone(sorted(self._seen))
 
 
