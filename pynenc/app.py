@@ -12,7 +12,7 @@ from pynenc.context import current_transaction
 from pynenc.errors import InvocationNotFound, NotYetAvailable, TaskNotFound
 from pynenc.io import run
 from pynenc.model.ids import parse_id
-from pynenc.task import DirectTask, Task
+from pynenc.task import DirectTask, Task, TaskDecorator
 
 if TYPE_CHECKING:
     import logging
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pynenc.core.execution import TaskExecution
     from pynenc.core.loading import AppReference
     from pynenc.core.payloads import Payloads
+    from pynenc.core.run_times import RunTimes
     from pynenc.core.running import RunningApp
     from pynenc.core.submitting import Submitter
     from pynenc.core.views import OrchestratorView, StateView
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pynenc.ports.scheduler import Scheduler
     from pynenc.ports.serializer import Serializer
     from pynenc.runners.runner import Runner
+    from pynenc.scheduling.naming import SchedulerChoice
     from pynenc.serializers.types import KnownTypes
 
 P = ParamSpec("P")
@@ -57,7 +59,7 @@ class Pynenc:
         *,
         app_id: str | None = None,
         config_values: Mapping[str, Any] | None = None,
-        scheduler: str | type[Scheduler] | Scheduler | None = None,
+        scheduler: SchedulerChoice | None = None,
         serializer: str | Serializer | None = None,
         runner: str | type[Runner] | None = None,
         middleware: Iterable[str | type[Middleware] | Middleware] = (),
@@ -72,11 +74,13 @@ class Pynenc:
             config_filepath: a YAML, TOML or JSON file with configuration.
             app_id: name of the app; apps of different names share nothing.
             config_values: configuration values, weaker than the environment.
+            scheduler: the order in which work is begun: a name, `module:Class`, a class, an instance, a function from
+                `RankContext` to `Rank`, or a mapping with one of them for each queue.
             middleware: called behind those that the setting `middleware` names: instances, classes, or names.
         """
         # As a library Pynenc is silent until somebody configures logging.
         import pynenc.logs  # noqa: F401
-        from pynenc.config.app_config import AppConfig
+        from pynenc.config.app_config import AppConfig, is_writable
         from pynenc.core.loading import defining_module
 
         for name, value in (
@@ -100,11 +104,11 @@ class Pynenc:
         ):
             if isinstance(choice, type) and name == "runner":
                 values["runner_cls"] = choice.__name__
-            if isinstance(choice, str):
+            if is_writable(choice):
                 values[{"runner": "runner_cls", "serializer": "serializer_cls"}.get(name, name)] = choice
         self._module, self._file = defining_module()
         self.conf: AppConfig = AppConfig.load(values, config_filepath=config_filepath)
-        self._scheduler_choice = scheduler
+        self._scheduler_choice = None if is_writable(scheduler) else scheduler
         self._serializer_choice = serializer
         self._middleware_choice = middleware
         self._runner_class = runner if isinstance(runner, type) else None
@@ -379,11 +383,18 @@ class Pynenc:
     def submitter(self) -> Submitter:
         from pynenc.core.submitting import Submitter
 
-        return Submitter(self.control, self.scheduler, self.hooks)
+        return Submitter(self.control, self.scheduler, self.run_times, self.hooks)
+
+    @cached_property
+    def run_times(self) -> RunTimes:
+        """How long runs of tasks usually take, as far as this process knows."""
+        from pynenc.core.run_times import RunTimes
+
+        return RunTimes(self.backend.state_backend)
 
     @cached_property
     def scheduler(self) -> Scheduler:
-        from pynenc.composition import scheduler_of
+        from pynenc.scheduling.naming import scheduler_of
 
         return scheduler_of(self._scheduler_choice or self.conf.scheduler)
 
@@ -473,25 +484,10 @@ class Pynenc:
         client = self.__dict__.pop("client", None)
         if client is not None:
             client.close()
-        for part in ("submitter", "payloads"):
+        for part in ("submitter", "run_times", "payloads"):
             self.__dict__.pop(part, None)
         if self._backend is not None:
             self._backend.close()
 
     def __repr__(self) -> str:
         return f"Pynenc(app_id={self.app_id!r})"
-
-
-class TaskDecorator:
-    """`app.task(**options)`: makes functions tasks with these options."""
-
-    def __init__(self, app: Pynenc, options: Mapping[str, Any]) -> None:
-        self._app = app
-        self._options = options
-
-    @overload
-    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
-    def __call__(self, func: Callable[..., Any], /) -> Any:
-        return self._app._register(func, self._options)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from pynenc.call import Arguments, Binder, Call
 from pynenc.core.submitting import PreparedCall, cached_result, idempotency
@@ -328,6 +328,21 @@ class DirectTask(Generic[P, T]):
 
     def __repr__(self) -> str:
         return f"DirectTask({self.task.task_id})"
+
+
+class TaskDecorator:
+    """`app.task(**options)`: makes functions tasks with these options."""
+
+    def __init__(self, app: Pynenc, options: Mapping[str, Any]) -> None:
+        self._app = app
+        self._options = options
+
+    @overload
+    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, func: Callable[..., Any], /) -> Any:
+        return self._app._register(func, self._options)
 
 
 def _is_coroutine_function(func: Callable[..., Any]) -> bool:

@@ -1,6 +1,6 @@
 -- submit: create invocations; one reply each, in order. Idempotent by id.
 --
--- ARGV[2]  items, each {id, queue, band, key or false, delay, expires or false, retention or false, max_crashes,
+-- ARGV[2]  items, each {id, queue, band, key (or -1) or false, delay, expires or false, retention or false, max_crashes,
 --          after (ids end to end), after_policy, dedupe key or '', its phase, parent or '', fence session or 0,
 --          fence epoch, call}. `call` is opaque here but for its first field, the task.
 -- Reply    one value per item: 0 (created), else {verdict, id}
@@ -83,12 +83,15 @@ local function place_record(r, after)
   end
 end
 
+-- The order within the band; without one of its own it follows from the sequence.
+local function key_of(wanted)
+  if wanted and wanted ~= NEWEST_FIRST then return wanted end
+  sequence = sequence + 1
+  return wanted and BAND_UNIT - sequence or sequence - 1
+end
+
 local function create_one(item)
-  local key = item[4]
-  if not key then
-    key = sequence
-    sequence = sequence + 1
-  end
+  local key = key_of(item[4])
   store_call(item)
   local delay, expires = item[5], item[6]
   local r = engine.create(item[1], { READY, REASON_NEW, item[2], item[3] * BAND_UNIT + key, now, item[7], item[8] })

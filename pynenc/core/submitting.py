@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from pynenc.clock import system_clock_us
 from pynenc.context import RunContext, current_run, current_transaction
 from pynenc.errors import InvocationNotFound, RunnerStopped
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, id_text, new_invocation_id
 from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission, SubmitReply, SubmitVerdict
+from pynenc.ports.backend import ClockUs
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.ports.scheduler import RankContext, Scheduler
 from pynenc.ports.transaction import Transaction
+from pynenc.scheduling.ranks import checked_rank
 
 if TYPE_CHECKING:
+    from pynenc.core.run_times import RunTimes
     from pynenc.middleware.events import SubmittedCall
     from pynenc.middleware.registry import Hooks
     from pynenc.task import Task
@@ -37,10 +41,19 @@ class PreparedCall(Struct, frozen=True):
 class Submitter:
     """Decides what a new invocation looks like and hands it to the orchestrator."""
 
-    def __init__(self, orchestrator: Orchestrator, scheduler: Scheduler, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        scheduler: Scheduler,
+        run_times: RunTimes,
+        hooks: Hooks,
+        clock: ClockUs = system_clock_us,
+    ) -> None:
         self._orchestrator = orchestrator
         self._scheduler = scheduler
+        self._run_times = run_times
         self._hooks = hooks
+        self._clock = clock
 
     def submit(self, calls: Sequence[PreparedCall]) -> Op[list[SubmitReply]]:
         """Submit in one atomic unit, as children of the running invocation if there is one.
@@ -67,11 +80,14 @@ class Submitter:
         context: RunContext | None,
         told: Sequence[SubmittedCall] = (),
     ) -> Op[list[SubmitReply]]:
+        if self._scheduler.wants_run_times:
+            yield from self._run_times.refresh()
+        now_us = self._clock()
         items: list[Submission] = []
         for place, call in enumerate(calls):
             arguments = yield from call.task.payloads.offload(call.sealed)
             meta = told[place].encode_carrier() if told else b""
-            items.append(self._submission(call, ids[place], arguments, meta, context))
+            items.append(self._submission(call, ids[place], arguments, meta, context, now_us))
         replies = yield from self._hand_over(calls, items)
         for each, reply in zip(told, replies, strict=False):
             each.answered(reply)
@@ -91,16 +107,28 @@ class Submitter:
         return replies
 
     def _submission(
-        self, call: PreparedCall, key: InvocationId, arguments: bytes, meta: bytes, context: RunContext | None
+        self,
+        call: PreparedCall,
+        key: InvocationId,
+        arguments: bytes,
+        meta: bytes,
+        context: RunContext | None,
+        now_us: int,
     ) -> Submission:
         task = call.task
         options = task.options_in_force
-        rank = self._scheduler.rank(
+        rank = checked_rank(
+            self._scheduler,
             RankContext(
                 task_id=task.task_id,
                 queue=options.queue,
+                now_us=now_us,
+                priority=options.priority,
+                deadline_us=None if options.deadline is None else options.deadline_us(now_us),
+                run_time_us=self._run_times.of(task.task_id) if self._scheduler.wants_run_times else None,
+                follows=bool(call.after),
                 parent_rank=context.claim.rank if context else None,
-            )
+            ),
         )
         return Submission(
             invocation_id=key,

@@ -16,6 +16,9 @@ from pynenc.model.status import InvocationStatus, Reason, State
 
 # --- submit ---------------------------------------------------------------------------------------------
 
+NEWEST_FIRST = -1
+"""As the key of a submission: the store's own sequence, counted down from the top (last in, first out)."""
+
 
 class DedupePhase(IntEnum):
     """How long a deduplication key points at the invocation that took it."""
@@ -66,7 +69,7 @@ class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     band: int = 128
     """0..255, lower runs first."""
     key: int | None = None
-    """Order within the band, 0..2**44-1; None: the store's own sequence (first in, first out)."""
+    """Order within the band, 0..2**44-1; None: the store's own sequence (first in, first out); or `NEWEST_FIRST`."""
     delay_us: int = 0
     expires_us: int | None = None
     """Ends EXPIRED unless it started within this time (counted from submission)."""

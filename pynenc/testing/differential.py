@@ -7,17 +7,16 @@ ids, sessions and epochs exist by then. So any list of commands is a trace, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, to_builtins
-from msgspec.structs import fields
+from msgspec import Struct
 
 from pynenc.errors import PynencError
 from pynenc.io import Op, run
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.policies import RunPolicy, encode_policy
 from pynenc.model.records import (
+    NEWEST_FIRST,
     AfterPolicy,
     Cancelled,
     Claim,
@@ -43,6 +42,7 @@ from pynenc.model.records import (
 )
 from pynenc.model.status import InvocationStatus, Reason
 from pynenc.ports.backend import Backend
+from pynenc.testing.differences import PROLOGUE, code_of, first_difference
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -185,19 +185,19 @@ class Player:
     # --- doing it on every store ---
 
     def _do(self, port: str, operation: str, *arguments: Any, **options: Any) -> Any:
-        given = [_code(argument) for argument in arguments]
-        given += [f"{name}={_code(value)}" for name, value in options.items()]
+        given = [code_of(argument) for argument in arguments]
+        given += [f"{name}={code_of(value)}" for name, value in options.items()]
         self._program.append(f"perform({port!r}, {operation!r}, {', '.join(given)})")
         replies = [_attempt(backend, port, operation, arguments, options) for backend in self._backends]
         if replies[0] != replies[1]:
             raise Difference(self._explain(f"replies differ:\n  {replies[0]!r}\n  {replies[1]!r}"))
         states = [run(backend.dump()) for backend in self._backends]
         if states[0] != states[1]:
-            raise Difference(self._explain(_first_difference(states[0], states[1])))
+            raise Difference(self._explain(first_difference(states[0], states[1])))
         return replies[0]
 
     def _explain(self, difference: str) -> str:
-        return "\n".join(["", *_PROLOGUE, *self._program, "", difference])
+        return "\n".join(["", *PROLOGUE, *self._program, "", difference])
 
     def _orchestrator(self, operation: str, *arguments: Any, **options: Any) -> Any:
         return self._do("orchestrator", operation, *arguments, **options)
@@ -275,7 +275,7 @@ class Player:
             policy=policy,
             meta=b"meta" if d % 8 == 6 else b"",
             band=(128, 128, 128, 7, 200)[c % 5],
-            key=(None, None, None, 5, 1 << 43)[d % 5],
+            key=(None, None, NEWEST_FIRST, 5, 1 << 43)[d % 5],
             delay_us=(0, 0, 0, _SECOND_US, 5 * _SECOND_US)[(a + c) % 5],
             expires_us=(None, None, None, _SECOND_US, 30 * _SECOND_US)[(b + d) % 5],
             retention_us=(None, None, 5 * _SECOND_US)[(c + d) % 3],
@@ -460,42 +460,3 @@ def _attempt(backend: Backend, port: str, operation: str, arguments: tuple[Any, 
         return run(op)
     except PynencError as error:
         return type(error)
-
-
-def _first_difference(one: Any, other: Any, path: str = "dump") -> str:
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        for key in one:
-            if one[key] != other[key]:
-                return _first_difference(one[key], other[key], f"{path}[{key!r}]")
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for number, (left, right) in enumerate(zip(one, other, strict=True)):
-            if left != right:
-                return _first_difference(left, right, f"{path}[{number}]")
-    return f"{path} differs:\n  {to_builtins(one)!r}\n  {to_builtins(other)!r}"
-
-
-_PROLOGUE = (
-    "from pynenc.io import run",
-    "from pynenc.model.records import *",
-    "from pynenc.model.status import InvocationStatus, Reason",
-    "def perform(port, operation, *arguments, **options):",
-    "    return run(getattr(getattr(backend, port), operation)(*arguments, **options))",
-)
-
-
-def _code(value: Any) -> str:
-    """Return `value` as the shortest expression that builds it."""
-    if isinstance(value, Struct):
-        parts = [
-            f"{field.name}={_code(content)}"
-            for field in fields(value)
-            if (content := getattr(value, field.name)) != field.default
-        ]
-        return f"{type(value).__name__}({', '.join(parts)})"
-    if isinstance(value, Enum):
-        return f"{type(value).__name__}.{value.name}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_code, value)) + "]"
-    if isinstance(value, tuple):
-        return "(" + "".join(f"{_code(item)}, " for item in value) + ")"
-    return repr(value)

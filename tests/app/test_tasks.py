@@ -484,10 +484,8 @@ def test_an_invocation_can_be_an_argument(app: Pynenc) -> None:
         ("registration_concurrency", "task"),
         ("key_arguments", ("x",)),
         ("rate_limit", "10/s"),
-        ("priority", 5.0),
         ("debounce", 1.0),
         ("triggers", object()),
-        ("deadline", 5.0),
     ],
 )
 def test_what_is_not_there_yet_is_refused_by_name(make_app: MakeApp, option: str, value: object) -> None:

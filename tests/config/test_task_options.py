@@ -124,8 +124,6 @@ def test_an_unknown_option_is_named_with_the_nearest() -> None:
         ("key_arguments", ("a",)),
         ("running_limit", 2),
         ("rate_limit", "10/s"),
-        ("priority", 1),
-        ("deadline", 10),
         ("debounce", 1),
         ("reroute_on_concurrency_control", True),
         ("on_diff_non_key_args_raise", True),
@@ -238,7 +236,8 @@ def test_replacing_checks_like_a_decorator_and_keeps_the_rest(load: Load) -> Non
     [
         ({"max_retry": 1}, InvalidTaskOptionsError),
         ({"queue": ":"}, InvalidTaskOptionsError),
-        ({"priority": 1}, NotYetAvailable),
+        ({"priority": 101}, InvalidTaskOptionsError),
+        ({"running_limit": 2}, NotYetAvailable),
     ],
 )
 def test_a_wrong_replacement_is_refused(override: dict[str, Any], error: type[Exception]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pynenc.backends.memory.state import BAND_UNIT, FIRST_SEQUENCE
 from pynenc.backends.protocol_files import read_text
 from pynenc.model.records import (
+    NEWEST_FIRST,
     UNNAMED_MARGIN_US,
     AfterPolicy,
     CancelVerdict,
@@ -47,7 +48,7 @@ def test_texts_and_limits_are_those_of_the_code() -> None:
         assert CONSTANTS["STATUS_" + name] == InvocationStatus[name].value
     assert CONSTANTS["AFTER_ALL_SUCCEEDED"] == AfterPolicy.ALL_SUCCEEDED
     assert (CONSTANTS["BAND_UNIT"], CONSTANTS["FIRST_SEQUENCE"]) == (BAND_UNIT, FIRST_SEQUENCE)
-    assert CONSTANTS["UNNAMED_MARGIN"] == UNNAMED_MARGIN_US
+    assert (CONSTANTS["UNNAMED_MARGIN"], CONSTANTS["NEWEST_FIRST"]) == (UNNAMED_MARGIN_US, NEWEST_FIRST)
 
 
 @pytest.mark.parametrize(("prefix", "size"), [("C_", "C_SIZE"), ("O_", "O_SIZE")])

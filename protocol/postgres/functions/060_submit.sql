@@ -1,5 +1,11 @@
 -- submit: create invocations. Idempotent by id.
 
+-- The order within the band; without one of its own (NULL, or -1 for newest first) it follows from the sequence.
+CREATE FUNCTION {api}.order_key(p_key bigint) RETURNS bigint LANGUAGE sql AS $$
+    SELECT CASE WHEN p_key IS NULL THEN nextval('{schema}.rank_sequence')
+        WHEN p_key = -1 THEN (1::bigint << 44) - 1 - nextval('{schema}.rank_sequence') ELSE p_key END
+$$;
+
 -- Write plain submissions of one parent; return the ids that were new. Nothing of what these statements join is large.
 CREATE FUNCTION {api}.place_plain(
     p_now bigint, p_parent bytea, p_root bytea,
@@ -25,7 +31,7 @@ BEGIN
     ), placed AS (
         INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, reason, not_before,
             expires_at)
-        SELECT id, queue, (band::bigint << 44) + coalesce(key, nextval('{schema}.rank_sequence')), p_now, retention,
+        SELECT id, queue, (band::bigint << 44) + {api}.order_key(key), p_now, retention,
             max_crashes, CASE WHEN delay > 0 THEN 0 ELSE 1 END, CASE WHEN delay > 0 THEN 1 ELSE 0 END,
             CASE WHEN delay > 0 THEN p_now + delay END, p_now + expires
         FROM (SELECT item.* FROM item JOIN fresh USING (id) ORDER BY place) AS ordered
@@ -203,7 +209,7 @@ BEGIN
         coalesce((SELECT c.root FROM {schema}.call c WHERE c.id = p_parent), p_parent, p_id), p_now);
     INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, not_before, expires_at,
         key, key_phase, after_policy)
-    VALUES (p_id, p_queue, (p_band::bigint << 44) + coalesce(p_rank_key, nextval('{schema}.rank_sequence')), p_now,
+    VALUES (p_id, p_queue, (p_band::bigint << 44) + {api}.order_key(p_rank_key), p_now,
         p_retention, p_max_crashes, 1, CASE WHEN p_delay > 0 THEN p_now + p_delay END, p_now + p_expires, p_key,
         p_phase, p_after_policy);
     INSERT INTO {schema}.dedupe SELECT p_key, p_id WHERE p_key IS NOT NULL;

@@ -8,7 +8,15 @@ from pynenc.backends.memory.ending import end
 from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record
 from pynenc.errors import NotYetAvailable
 from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import AfterPolicy, Call, Fence, Submission, SubmitReply, SubmitVerdict
+from pynenc.model.records import (
+    NEWEST_FIRST,
+    AfterPolicy,
+    Call,
+    Fence,
+    Submission,
+    SubmitReply,
+    SubmitVerdict,
+)
 from pynenc.model.status import InvocationStatus, Reason, State
 
 
@@ -56,10 +64,9 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         root_id=parent_call.root_id if parent_call else parent or item.invocation_id,
         created_at_us=now_us,
     )
-    key = state.take_sequence() if item.key is None else item.key
     record = Record(
         call=call,
-        rank=item.band * BAND_UNIT + key,
+        rank=item.band * BAND_UNIT + _key(state, item.key),
         registered_at_us=now_us,
         retention_us=item.retention_us,
         max_crashes=item.max_crashes,
@@ -76,6 +83,13 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
     if item.dedupe is not None:
         state.dedupe[item.dedupe.key] = call.invocation_id
     return record
+
+
+def _key(state: MemoryState, wanted: int | None) -> int:
+    """Return the order within the band; without one of its own it follows from the sequence."""
+    if wanted is None:
+        return state.take_sequence()
+    return BAND_UNIT - 1 - state.take_sequence() if wanted == NEWEST_FIRST else wanted
 
 
 def _place(state: MemoryState, record: Record, item: Submission, now_us: int) -> None:

@@ -18,7 +18,15 @@ from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.waiting import add_edges
 from pynenc.errors import NotYetAvailable
 from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import AfterPolicy, Fence, Outcome, Submission, SubmitReply, SubmitVerdict
+from pynenc.model.records import (
+    NEWEST_FIRST,
+    AfterPolicy,
+    Fence,
+    Outcome,
+    Submission,
+    SubmitReply,
+    SubmitVerdict,
+)
 from pynenc.model.status import InvocationStatus, Reason
 
 _INSERT_CALL = (
@@ -181,7 +189,7 @@ class _Maker:
         parent = item.parent.invocation_id if item.parent is not None else item.parent_id
         root = item.invocation_id if parent is None else self._root(parent)
         self._roots[item.invocation_id] = root
-        key = self._next() if item.key is None else item.key
+        key = self._key(item.key)
         not_before = now + item.delay_us if item.delay_us > 0 else None
         expires = None if item.expires_us is None else now + item.expires_us
         state, reason, due = READY, _NEW, expires
@@ -236,6 +244,12 @@ class _Maker:
             row = self._connection.execute("SELECT root FROM call WHERE id = ?", (parent,)).fetchone()
             root = self._roots[parent] = row[0] if row else parent
         return root
+
+    def _key(self, wanted: int | None) -> int:
+        """Return the order within the band; without one of its own it follows from the sequence."""
+        if wanted is None:
+            return self._next()
+        return BAND_UNIT - 1 - self._next() if wanted == NEWEST_FIRST else wanted
 
     def _next(self) -> int:
         if self._sequence is None:

@@ -6,7 +6,7 @@ import pytest
 
 from pynenc.errors import NotYetAvailable
 from pynenc.model.ids import Epoch, new_invocation_id
-from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Failure, Fence, SubmitVerdict
+from pynenc.model.records import NEWEST_FIRST, AfterPolicy, Dedupe, DedupePhase, Failure, Fence, SubmitVerdict
 from pynenc.model.status import InvocationStatus, Reason, State
 from pynenc.testing.contracts.store import SECOND_US, Store, StoreContract, submission
 
@@ -48,6 +48,17 @@ class PlainSubmittingContract(StoreContract):
             store.submit_items(good, gated)
 
         assert store.status(good.invocation_id) is None
+
+    def test_the_newest_can_be_first(self, store: Store) -> None:
+        ids = [store.submit(key=NEWEST_FIRST) for _ in range(4)]
+        batch = [submission(key=NEWEST_FIRST) for _ in range(3)]
+        store.submit_items(*batch)
+        in_turn = store.submit()
+
+        claims = store.claim(store.runner(), want=10)
+
+        newest = [item.invocation_id for item in reversed(batch)] + ids[::-1]
+        assert [claim.invocation_id for claim in claims] == [in_turn, *newest]
 
     def test_a_delayed_one_is_blocked_until_its_time(self, store: Store) -> None:
         invocation = store.submit(delay_us=5 * SECOND_US)
