@@ -235,3 +235,19 @@ def test_an_app_in_a_package_is_found(folder: Folder) -> None:
     (package / "tasks.py").write_text("from pynenc import Pynenc\napp = Pynenc(app_id='store')\n")
 
     assert folder.json("queues") == []
+
+
+def test_recorded_work_is_played_under_another_scheduler(folder: Folder) -> None:
+    ids = [folder.submit(f"add({number}, 1)") for number in range(3)] + [folder.submit("mail('a')")]
+    assert folder.json("simulate", "--scheduler", "lifo", code=1)["tasks"] == []
+    folder.start_runner("--runner", "thread")
+    for each in ids:
+        folder.wait(each)
+
+    played = folder.json("simulate", "--scheduler", "mail=lifo, *=priority", "--slots", "1")
+
+    assert (played["slots"], played["played"]) == (1, 4)
+    assert [(row["task_id"], row["number"]) for row in played["tasks"]] == [("shop.add", 3), ("shop.mail", 1)]
+    assert all(row["p50_s"] <= row["p95_s"] <= row["max_s"] for row in played["tasks"])
+    assert "shop.add" in folder.pynenc("simulate", "--scheduler", "shortest", "--queue", "default")
+    assert "'fancy' is no scheduler" in folder.pynenc("simulate", "--scheduler", "fancy", code=2)
