@@ -22,6 +22,8 @@ from pynenc.model.records import (
     Claim,
     Completion,
     Crash,
+    DeadFilter,
+    DeadMark,
     Dedupe,
     DedupePhase,
     Exchange,
@@ -40,7 +42,7 @@ from pynenc.model.records import (
     Suspend,
     Verdict,
 )
-from pynenc.model.status import InvocationStatus, Reason
+from pynenc.model.status import DEAD_STATUSES, InvocationStatus, Reason
 from pynenc.ports.backend import Backend
 from pynenc.testing.differences import PROLOGUE, code_of, first_difference
 
@@ -75,6 +77,7 @@ _WEIGHTS = {
     "outcomes": 1,
     "statuses": 1,
     "listing": 1,
+    "dead": 2,
     "children": 1,
     "count": 1,
     "purge": 1,
@@ -281,7 +284,8 @@ class Player:
             retention_us=(None, None, 5 * _SECOND_US)[(c + d) % 3],
             max_crashes=(5, 0, 1)[d % 3],
             after=self._some_ids(a) if c % 4 == 3 else (),
-            after_policy=AfterPolicy(d % 2),
+            after_policy=AfterPolicy(d % 3),
+            after_need=(0, 0, 1, 2)[b % 4],
             dedupe=Dedupe(b"key %d" % (b % 2), DedupePhase(a % 4)) if d % 4 == 3 else None,
             parent=self._fence(c) if a % 8 > 5 else None,
             parent_id=self._id(d) if a % 8 == 5 else None,
@@ -434,6 +438,19 @@ class Player:
     def _some_statuses(self, number: int) -> tuple[InvocationStatus, ...]:
         every = tuple(InvocationStatus)
         return ((), (every[number % len(every)],), every[::2])[number % 3]
+
+    def _dead(self, command: Command) -> None:
+        known = self._ids and command.d % 3 == 2
+        wanted = DeadFilter(
+            statuses=(DEAD_STATUSES, (InvocationStatus.FAILED,))[command.a % 2],
+            task_id=(None, None, "task 1")[command.b % 3],
+            queue=(None, "default", "other", "none")[command.c % 4],
+            ended_since_us=START_US + command.b * 100_000 if command.b % 5 == 4 else None,
+            ended_before_us=START_US + command.c * _SECOND_US if command.c % 5 == 4 else None,
+            before=DeadMark(self._clock.now_us - command.a * 10_000, self._id(command.d)) if known else None,
+            budget=(500, 1, 2)[command.d % 3],
+        )
+        self._state("dead", wanted)
 
     def _children(self, command: Command) -> None:
         self._state("children", self._id(command.a))

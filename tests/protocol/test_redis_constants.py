@@ -31,6 +31,7 @@ CONSTANTS: dict[str, Any] = json.loads(read_text("redis/constants.json"))
         ("", State),
         ("REASON_", Reason),
         ("KEY_", DedupePhase),
+        ("AFTER_", AfterPolicy),
         ("VERDICT_", Verdict),
         ("SUBMIT_", SubmitVerdict),
         ("CLAIM_", ClaimIdVerdict),
@@ -46,7 +47,7 @@ def test_numbers_are_those_of_the_code(prefix: str, kind: type[IntEnum]) -> None
 def test_texts_and_limits_are_those_of_the_code() -> None:
     for name in ("SUCCESS", "FAILED", "CANCELLED", "EXPIRED"):
         assert CONSTANTS["STATUS_" + name] == InvocationStatus[name].value
-    assert CONSTANTS["AFTER_ALL_SUCCEEDED"] == AfterPolicy.ALL_SUCCEEDED
+    assert CONSTANTS["STATUS_DROPPED"] == InvocationStatus.CONCURRENCY_CONTROLLED_FINAL.value
     assert (CONSTANTS["BAND_UNIT"], CONSTANTS["FIRST_SEQUENCE"]) == (BAND_UNIT, FIRST_SEQUENCE)
     assert (CONSTANTS["UNNAMED_MARGIN"], CONSTANTS["NEWEST_FIRST"]) == (UNNAMED_MARGIN_US, NEWEST_FIRST)
 

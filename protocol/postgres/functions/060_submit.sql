@@ -173,11 +173,13 @@ CREATE FUNCTION {api}.submit_one(
     p_now bigint, p_id bytea, p_task text, p_queue text, p_language text, p_arguments bytea, p_policy bytea,
     p_meta bytea, p_band integer, p_rank_key bigint, p_delay bigint, p_expires bigint, p_retention bigint,
     p_max_crashes integer, p_parent bytea, p_session bigint, p_epoch bigint, p_key bytea, p_phase integer,
-    p_after bytea, p_after_policy integer, OUT verdict integer, OUT id bytea
+    p_after bytea, p_after_policy integer, p_after_need integer, OUT verdict integer, OUT id bytea
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_after bytea[] := {api}.split_ids(p_after);
     v_waits bytea[];
+    v_counted integer;
+    v_need integer;
     v_failed record;
 BEGIN
     id := p_id;
@@ -215,16 +217,18 @@ BEGIN
     INSERT INTO {schema}.dedupe SELECT p_key, p_id WHERE p_key IS NOT NULL;
     v_waits := ARRAY(SELECT a.id FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
                      JOIN {schema}.live l ON l.id = a.id ORDER BY place);
-    SELECT o.id, o.status INTO v_failed FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
-    JOIN {schema}.outcome o ON o.id = a.id WHERE o.status <> 'success' AND p_after_policy = 0 ORDER BY place LIMIT 1;
-    IF FOUND THEN
+    SELECT count(*) FILTER (WHERE p_after_policy = 1 OR o.status = 'success') INTO v_counted
+    FROM {schema}.outcome o WHERE o.id = ANY (v_after);
+    v_need := coalesce(nullif(least(p_after_need, cardinality(v_after)), 0), cardinality(v_after)) - v_counted;
+    IF v_need > cardinality(v_waits) THEN
+        SELECT o.id, o.status INTO v_failed FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
+        JOIN {schema}.outcome o ON o.id = a.id WHERE o.status <> 'success' ORDER BY place LIMIT 1;
         UPDATE {schema}.live l SET state = 0 WHERE l.id = p_id;
-        -- As if the edges up to the failed one had been there: the flag of those it came after may be set for nothing.
-        PERFORM {api}.end_run(p_now, p_id, 'cancelled', '',
+        PERFORM {api}.end_run(p_now, p_id, {api}.fallen_status(p_after_policy), '',
             'dependency ' || {api}.id_text(v_failed.id) || ' ended ' || v_failed.status, 0);
-    ELSIF cardinality(v_waits) > 0 THEN
+    ELSIF v_need > 0 THEN
         PERFORM {api}.add_edges(p_id, v_waits);
-        UPDATE {schema}.live l SET state = 0, reason = 2, need_left = cardinality(v_waits) WHERE l.id = p_id;
+        UPDATE {schema}.live l SET state = 0, reason = 2, need_left = v_need WHERE l.id = p_id;
     ELSIF p_delay > 0 THEN
         UPDATE {schema}.live l SET state = 0, reason = 1 WHERE l.id = p_id;
     ELSE
@@ -240,7 +244,8 @@ CREATE FUNCTION {api}.submit(
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_rank_keys bigint[], p_delays bigint[], p_expires bigint[],
     p_retentions bigint[], p_max_crashes integer[], p_parents bytea[], p_sessions bigint[], p_epochs bigint[],
-    p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[]
+    p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[],
+    p_after_needs integer[]
 ) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -255,7 +260,8 @@ BEGIN
         SELECT s.verdict, s.id INTO verdict, id FROM {api}.submit_one(
             v_now, p_ids[i], p_tasks[i], p_queues[i], p_languages[i], p_arguments[i], p_policies[i], p_metas[i],
             p_bands[i], p_rank_keys[i], p_delays[i], p_expires[i], p_retentions[i], p_max_crashes[i], p_parents[i],
-            p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i]) AS s;
+            p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i],
+            p_after_needs[i]) AS s;
         RETURN NEXT;
     END LOOP;
     PERFORM {api}.wake_for_timer(v_before);

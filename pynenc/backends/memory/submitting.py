@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pynenc.backends.memory.ending import end
 from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record
 from pynenc.errors import NotYetAvailable
-from pynenc.model.ids import InvocationId, id_text
+from pynenc.model.dependencies import fallen_status, outlook
+from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     NEWEST_FIRST,
-    AfterPolicy,
     Call,
     Fence,
     Submission,
     SubmitReply,
     SubmitVerdict,
 )
-from pynenc.model.status import InvocationStatus, Reason, State
+from pynenc.model.status import Reason, State
 
 
 def submit(state: MemoryState, items: Sequence[Submission], now_us: int) -> list[SubmitReply]:
@@ -94,16 +94,15 @@ def _key(state: MemoryState, wanted: int | None) -> int:
 
 def _place(state: MemoryState, record: Record, item: Submission, now_us: int) -> None:
     """Decide whether it can run now, later, after others, or not at all."""
-    for dependency in dict.fromkeys(item.after):
-        outcome = state.outcomes.get(dependency)
-        if outcome is None:
-            add_edge(state, record, dependency)
-        elif item.after_policy is AfterPolicy.ALL_SUCCEEDED and outcome.status is not InvocationStatus.SUCCESS:
-            reason = f"dependency {id_text(dependency)} ended {outcome.status.value}"
-            record.state = State.BLOCKED
-            end(state, record, InvocationStatus.CANCELLED, now_us, reason=reason)
-            return
-    record.need_left = len(record.edges)
+    ended = {each: state.outcomes[each].status for each in item.after if each in state.outcomes}
+    view = outlook(item, ended)
+    if view.broken:
+        record.state = State.BLOCKED
+        end(state, record, fallen_status(item.after_policy), now_us, reason=view.broken)
+        return
+    for dependency in view.awaited:
+        add_edge(state, record, dependency)
+    record.need_left = view.need
     if record.edges:
         record.state, record.reason = State.BLOCKED, Reason.DEPENDENCIES
     elif record.not_before_us is not None:

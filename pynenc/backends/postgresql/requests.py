@@ -35,7 +35,7 @@ SUBMIT_WITHIN = (
 )
 SUBMIT = (
     "submit(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], bigint[], "
-    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[])"
+    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[], integer[])"
 )
 EXCHANGE = (
     "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
@@ -117,6 +117,7 @@ def rare_columns(items: Sequence[Submission]) -> list[Array]:
         integers([item.dedupe.phase.value if item.dedupe else 0 for item in items]),
         byteas([b"".join(item.after) for item in items]),
         integers([item.after_policy.value for item in items]),
+        integers([item.after_need for item in items]),
     ]
 
 

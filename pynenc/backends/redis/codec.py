@@ -76,6 +76,7 @@ def submission_fields(item: Submission) -> list[Any]:
         parent.session if parent else 0,
         parent.epoch if parent else 0,
         call,
+        item.after_need,
     ]
 
 
