@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pynenc.call import Call
     from pynenc.config.app_config import AppConfig
     from pynenc.core.client import Client
+    from pynenc.core.dead_letters import DeadLetters
     from pynenc.core.execution import TaskExecution
     from pynenc.core.loading import AppReference
     from pynenc.core.payloads import Payloads
@@ -190,25 +191,13 @@ class Pynenc:
         """
         task = self.tasks.get(task_id)
         if task is None:
-            self._import_home_of(task_id)
+            from pynenc.core.loading import import_home_of
+
+            import_home_of(task_id)
             task = self.tasks.get(task_id)
         if task is None:
             raise TaskNotFound(f"app {self.app_id!r} has no task {task_id!r} in this process")
         return task
-
-    def _import_home_of(self, task_id: str) -> None:
-        import importlib
-
-        module = task_id.rpartition(".")[0]
-        while module:
-            try:
-                importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-                    raise TaskNotFound(f"the module of task {task_id!r} cannot be imported: {error}") from error
-                module = module.rpartition(".")[0]
-            else:
-                return
 
     def register_types(self, *classes: type) -> None:
         """Let stored values construct these classes."""
@@ -241,6 +230,13 @@ class Pynenc:
         """Cancel an invocation; see `invocation.cancel`."""
         handle = self.get_invocation(invocation) if isinstance(invocation, str) else invocation
         return handle.cancel(tree=tree, reason=reason)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What failed for good: `app.dead_letters(queue="mail").requeue()`."""
+        from pynenc.core.dead_letters import DeadLetters
+
+        return DeadLetters(self)
 
     def pause(self, queue: str = "default") -> None:
         """Stop new work of a queue; what runs goes on."""

@@ -227,6 +227,12 @@ class Task(Generic[P, R]):
             self, sealed, self._dedupe(args, kwargs), after=self.after_ids, after_policy=self.after_policy
         )
 
+    def changed_arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], changes: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return arguments with some replaced, by name; raises TypeError for a name the function does not have."""
+        return self._binder.changed(args, kwargs, changes)
+
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return self._binder.positional_names()

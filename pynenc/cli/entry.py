@@ -33,6 +33,7 @@ _COMMANDS = {
     "runner": ("pynenc.cli.runner", "runner"),
     "show_config": ("pynenc.cli.show_config", "show_config"),
     "invocations": ("pynenc.cli.invocations", "invocations"),
+    "dead": ("pynenc.cli.dead", "dead"),
     "why": ("pynenc.cli.invocations", "why"),
     "queues": ("pynenc.cli.queues", "queues"),
     "metrics": ("pynenc.cli.metrics", "metrics"),

@@ -7,12 +7,13 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pynenc.clock import system_clock_us
 from pynenc.context import RunContext, current_run, current_transaction
 from pynenc.errors import InvocationNotFound, RunnerStopped
 from pynenc.io import Op
-from pynenc.model.ids import InvocationId, id_text, new_invocation_id
+from pynenc.model.ids import InvocationId, child_invocation_id, id_text, new_invocation_id
 from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission, SubmitReply, SubmitVerdict
 from pynenc.ports.backend import ClockUs
 from pynenc.ports.orchestrator import Orchestrator
@@ -72,6 +73,19 @@ class Submitter:
         told = tuple(map(SubmittedCall, calls, ids))
         event = SubmitEvent(calls[0].task.app, told)
         return self._hooks.around("submit", event, self._submit(calls, ids, context, told))
+
+    def resubmit(self, call: PreparedCall, *, instead_of: InvocationId, epoch: int) -> Op[SubmitReply]:
+        """Submit a call in place of one that ended at this epoch, as a child of it.
+
+        Repeating it submits nothing more.
+        """
+        if self._scheduler.wants_run_times:
+            yield from self._run_times.refresh()
+        arguments = yield from call.task.payloads.offload(call.sealed)
+        key = child_invocation_id(instead_of, epoch, _digest(b"again", call.task.task_id, call.sealed), 0)
+        item = self._submission(call, key, arguments, b"", None, self._clock())
+        replies = yield from self._hand_over([call], [replace(item, parent_id=instead_of)])
+        return replies[0]
 
     def _submit(
         self,
