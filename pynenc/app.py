@@ -9,15 +9,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pynenc.context import current_transaction
-from pynenc.errors import InvocationNotFound, NotYetAvailable, TaskNotFound
+from pynenc.errors import NotYetAvailable, TaskNotFound
 from pynenc.io import run
-from pynenc.model.ids import parse_id
 from pynenc.task import DirectTask, Task, TaskDecorator
 
 if TYPE_CHECKING:
     import logging
 
-    from pynenc.call import Call
+    from pynenc.call import Call, Link
     from pynenc.config.app_config import AppConfig
     from pynenc.core.client import Client
     from pynenc.core.dead_letters import DeadLetters
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_CLIENT_LEASE_US = 60_000_000
 
 
 class Pynenc:
@@ -212,19 +209,35 @@ class Pynenc:
             InvocationNotFound: nobody knows the id.
             TaskNotFound: this process does not have its task.
         """
-        from pynenc.invocation.distributed import DistributedInvocation
+        from pynenc.invocation.distributed import find_invocation
 
-        key = parse_id(invocation_id)
-        snapshot = run(self.backend.state_backend.snapshots([key]))[0]
-        if snapshot is None:
-            raise InvocationNotFound(f"no invocation has the id {invocation_id}, or it was purged")
-        return DistributedInvocation(self.get_task(snapshot.call.task_id), key, sealed=snapshot.call.arguments)
+        return find_invocation(self, invocation_id)
 
     def submit_many(self, calls: Iterable[Call[..., Any]]) -> BaseInvocationGroup[..., Any]:
         """Submit calls of any tasks in one atomic unit: `app.submit_many([add.call(1, 2), mul.call(3, 4)])`."""
         from pynenc.core.parallel import submit_calls
 
         return submit_calls(self, list(calls))
+
+    def submit_stream(
+        self, calls: Iterable[Call[..., Any]], *, batch_size: int = 500
+    ) -> Iterator[BaseInvocation[..., Any]]:
+        """Submit calls of any tasks as they come, and yield their invocations in order; `batch_size` per atomic unit.
+
+        Nothing is kept of what went by, so a million calls need no more memory than a batch.
+        """
+        from pynenc.core.chaining import submit_stream
+
+        return submit_stream(self, calls, batch_size)
+
+    def chain(self, first: Call[..., Any], *links: Task[..., Any] | Link) -> BaseInvocation[..., Any]:
+        """Submit calls, in one atomic unit, of which each begins with the result of the one before; return the last.
+
+        app.chain(fetch.call(url), parse, store.link(table="pages"))
+        """
+        from pynenc.core.chaining import chain
+
+        return chain(first, links)
 
     def cancel(self, invocation: BaseInvocation[..., Any] | str, *, tree: bool = False, reason: str = "") -> bool:
         """Cancel an invocation; see `invocation.cancel`."""
@@ -396,13 +409,9 @@ class Pynenc:
 
     @cached_property
     def client(self) -> Client:
-        import os
-        import socket
+        from pynenc.core.client import client_of
 
-        from pynenc.core.client import Client
-
-        name = f"client@{socket.gethostname()}:{os.getpid()}"
-        return Client(self.backend.orchestrator, lease_us=_CLIENT_LEASE_US, name=name)
+        return client_of(self.backend.orchestrator)
 
     @cached_property
     def execution(self) -> TaskExecution:

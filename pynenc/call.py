@@ -64,6 +64,20 @@ class Call(Generic[P, R]):
         return f"{self.task.task_id}{self.arguments!r}"
 
 
+class Link:
+    """A task that goes on with the result of another one, and the arguments behind that result."""
+
+    __slots__ = ("args", "kwargs", "task")
+
+    def __init__(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+
+    def __repr__(self) -> str:
+        return f"{self.task.task_id}(<result>, …)"
+
+
 class Binder:
     """Checks arguments against the signature of a function, cheaply where the signature is plain."""
 

@@ -37,6 +37,9 @@ class PreparedCall(Struct, frozen=True):
     dedupe: Dedupe | None
     after: tuple[InvocationId, ...] = ()
     after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
+    after_need: int = 0
+    key: InvocationId | None = None
+    """The id it shall have; None: one that is chosen when it is submitted."""
 
 
 class Submitter:
@@ -65,7 +68,7 @@ class Submitter:
             Exception: what a middleware refused it with.
         """
         context = current_run.get()
-        ids = [context.child_id(_call_key(call)) if context else new_invocation_id() for call in calls]
+        ids = [call.key or self.id_for(call) for call in calls]
         if not self._hooks.submit or not calls:
             return self._submit(calls, ids, context)
         from pynenc.middleware.events import SubmitEvent, SubmittedCall
@@ -73,6 +76,11 @@ class Submitter:
         told = tuple(map(SubmittedCall, calls, ids))
         event = SubmitEvent(calls[0].task.app, told)
         return self._hooks.around("submit", event, self._submit(calls, ids, context, told))
+
+    def id_for(self, call: PreparedCall) -> InvocationId:
+        """Return a new id for a call: one that follows from the running invocation, if there is one."""
+        context = current_run.get()
+        return context.child_id(_call_key(call)) if context else new_invocation_id()
 
     def resubmit(self, call: PreparedCall, *, instead_of: InvocationId, epoch: int) -> Op[SubmitReply]:
         """Submit a call in place of one that ended at this epoch, as a child of it.
@@ -159,6 +167,7 @@ class Submitter:
             max_crashes=task.app.conf.max_crashes,
             after=call.after,
             after_policy=call.after_policy,
+            after_need=call.after_need,
             dedupe=call.dedupe,
             parent=context.fence if context else None,
         )
