@@ -176,6 +176,11 @@ class Task(Generic[P, R]):
         return int((self.options_in_force.delay or 0) * 1_000_000)
 
     @property
+    def start_at_us(self) -> int | None:
+        start_at = self.options_in_force.start_at
+        return None if start_at is None else round(start_at.timestamp() * 1_000_000)
+
+    @property
     def expires_us(self) -> int | None:
         expires = self.options_in_force.expires
         return None if expires is None else int(expires * 1_000_000)

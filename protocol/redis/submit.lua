@@ -1,6 +1,6 @@
 -- submit: create invocations; one reply each, in order. Idempotent by id.
 --
--- ARGV[2]  items, each {id, queue, band, key (or -1) or false, delay, expires or false, retention or false, max_crashes,
+-- ARGV[2]  items, each {id, queue, band, key (or -1) or false, delay (or minus an instant), expires or false, retention or false, max_crashes,
 --          after (ids end to end), after_policy, dedupe key or '', its phase, parent or '', fence session or 0,
 --          fence epoch, call, after_need}. `call` is opaque here but for its first field, the task.
 -- Reply    one value per item: 0 (created), else {verdict, id}
@@ -100,6 +100,7 @@ local function create_one(item)
   local key = key_of(item[4])
   store_call(item)
   local delay, expires = item[5], item[6]
+  if delay < 0 then delay = math.max(0, -delay - now) end
   local r = engine.create(item[1], { READY, REASON_NEW, item[2], item[3] * BAND_UNIT + key, now, item[7], item[8] })
   r[C_KEY], r[C_KEY_PHASE], r[C_AFTER_POLICY] = item[11], item[12], item[10]
   r[C_NOT_BEFORE], r[C_EXPIRES_AT] = delay > 0 and now + delay, expires and now + expires

@@ -49,6 +49,7 @@ OPTIONS: dict[str, Option] = {
     "queue": Option(kinds.QUEUE, "default"),
     "priority": Option(kinds.PRIORITY, 0.0),
     "delay": Option(kinds.optional(kinds.duration())),
+    "start_at": Option(kinds.optional(kinds.INSTANT)),
     "expires": _LIMIT,
     "deadline": Option(kinds.optional(kinds.DEADLINE)),
     "running_concurrency": _EXCLUSIVE,

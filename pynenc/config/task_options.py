@@ -43,6 +43,8 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     """-100 to 100, higher first where the scheduler goes by it."""
     delay: float | None = None
     """Not begun before so long after the call."""
+    start_at: datetime | None = None
+    """Not begun before this instant; `delay` does not count then."""
     expires: float | None = None
     """Dropped if not begun so long after the call."""
     deadline: float | datetime | None = None

@@ -162,6 +162,7 @@ class Submitter:
             band=rank.band,
             key=rank.key,
             delay_us=task.delay_us,
+            start_at_us=task.start_at_us,
             expires_us=task.expires_us,
             retention_us=task.retention_us,
             max_crashes=task.app.conf.max_crashes,

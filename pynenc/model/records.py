@@ -75,6 +75,8 @@ class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: int | None = None
     """Order within the band, 0..2**44-1; None: the store's own sequence (first in, first out); or `NEWEST_FIRST`."""
     delay_us: int = 0
+    start_at_us: int | None = None
+    """Not begun before this instant, by the store's clock; `delay_us` does not count then."""
     expires_us: int | None = None
     """Ends EXPIRED unless it started within this time (counted from submission)."""
     retention_us: int | None = None
@@ -92,6 +94,15 @@ class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Parent without a fence; ignored when `parent` is set."""
     gates: tuple[str, ...] = ()
     """Room for section 4 of the engine; stores that have no gates refuse anything but ()."""
+
+    def delay_from(self, now_us: int) -> int:
+        """Return how long it has to wait from an instant on."""
+        return self.delay_us if self.start_at_us is None else max(0, self.start_at_us - now_us)
+
+    @property
+    def delay_or_instant(self) -> int:
+        """`delay_us`, or below zero the instant `start_at_us`: how stores that are servers are told."""
+        return self.delay_us if self.start_at_us is None else -self.start_at_us
 
 
 class SubmitVerdict(IntEnum):

@@ -280,6 +280,7 @@ class Player:
             band=(128, 128, 128, 7, 200)[c % 5],
             key=(None, None, NEWEST_FIRST, 5, 1 << 43)[d % 5],
             delay_us=(0, 0, 0, _SECOND_US, 5 * _SECOND_US)[(a + c) % 5],
+            start_at_us=self._clock.now_us + (d - 60) * 100_000 if d % 7 == 5 else None,
             expires_us=(None, None, None, _SECOND_US, 30 * _SECOND_US)[(b + d) % 5],
             retention_us=(None, None, 5 * _SECOND_US)[(c + d) % 3],
             max_crashes=(5, 0, 1)[d % 3],

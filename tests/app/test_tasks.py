@@ -7,7 +7,7 @@ import enum
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
@@ -462,6 +462,24 @@ def test_after_runs_once_the_others_have_succeeded(app: Pynenc) -> None:
     assert order.index("good") < order.index("follows")
     assert "anyway" in order
     assert skipped.status is InvocationStatus.CANCELLED
+
+
+def test_a_call_begins_at_its_instant_in_any_time_zone(app: Pynenc) -> None:
+    @app.task
+    def one() -> int:
+        return 1
+
+    tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    rome = timezone(timedelta(hours=1))
+    late = one.options(start_at=tomorrow.astimezone(rome))()
+    past = one.options(start_at=datetime(2026, 1, 1, tzinfo=rome), delay=3_600)()
+
+    with app.running():
+        assert past.get(timeout=30) == 1
+
+    control = app.get_invocation(late.invocation_id).snapshot().control
+    assert control is not None
+    assert control.not_before_us == round(tomorrow.timestamp() * 1_000_000)
 
 
 def test_an_invocation_can_be_an_argument(app: Pynenc) -> None:

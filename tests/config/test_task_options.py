@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,12 @@ def test_every_default_may_be_given(load: Load, name: str) -> None:
         ("queue", "mail.fast", "mail.fast"),
         ("delay", 0, 0.0),
         ("expires", timedelta(days=1), 86_400.0),
+        ("priority", "2.5", 2.5),
+        ("deadline", "10min", 600.0),
+        ("deadline", "2026-01-31T08:00+01:00", datetime(2026, 1, 31, 7, tzinfo=UTC)),
+        ("deadline", datetime(2026, 1, 31, 7, tzinfo=UTC), datetime(2026, 1, 31, 7, tzinfo=UTC)),
+        ("start_at", "2026-01-31 08:00+01:00", datetime(2026, 1, 31, 7, tzinfo=UTC)),
+        ("start_at", None, None),
         ("idempotency_key", "once", "once"),
         ("idempotency_key", str, str),
         ("disable_cache_args", ["a"], ("a",)),
@@ -94,6 +100,10 @@ def test_values_are_kept_in_one_form(load: Load, name: str, given: Any, kept: An
         ("queue", "a\nb"),
         ("queue", "a" * 201),
         ("queue", None),
+        ("start_at", datetime(2026, 1, 31)),
+        ("start_at", "2026-01-31T08:00"),
+        ("start_at", "tomorrow"),
+        ("start_at", 5),
         ("idempotency_key", 3),
         ("idempotency_key", b"x"),
         ("disable_cache_args", [1]),

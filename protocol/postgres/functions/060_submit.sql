@@ -6,6 +6,16 @@ CREATE FUNCTION {api}.order_key(p_key bigint) RETURNS bigint LANGUAGE sql AS $$
         WHEN p_key = -1 THEN (1::bigint << 44) - 1 - nextval('{schema}.rank_sequence') ELSE p_key END
 $$;
 
+-- How long to wait from now on: a delay, or below zero the instant of the start.
+CREATE FUNCTION {api}.delay_from(p_now bigint, p_delay bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_delay < 0 THEN greatest(0, -p_delay - p_now) ELSE p_delay END
+$$;
+
+CREATE FUNCTION {api}.delays_from(p_now bigint, p_delays bigint[]) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY(SELECT {api}.delay_from(p_now, delay) FROM unnest(p_delays) WITH ORDINALITY AS d (delay, place)
+                 ORDER BY place)
+$$;
+
 -- Write plain submissions of one parent; return the ids that were new. Nothing of what these statements join is large.
 CREATE FUNCTION {api}.place_plain(
     p_now bigint, p_parent bytea, p_root bytea,
@@ -93,6 +103,7 @@ DECLARE
 BEGIN
     PERFORM {api}.lock_app(false);
     v_now := {api}.clock(p_now);
+    p_delay := {api}.delay_from(v_now, p_delay);
     IF p_session IS NOT NULL AND NOT {api}.holds_fence(p_parent, p_session, p_epoch) THEN
         PERFORM FROM {api}.seal;
         RETURN NEXT NULL::bytea;
@@ -134,7 +145,7 @@ DECLARE
     v_root bytea;
     v_before bigint;
     v_timed boolean := EXISTS (SELECT FROM unnest(p_delays, p_expires) AS t (delay, expires)
-                               WHERE delay > 0 OR expires IS NOT NULL);
+                               WHERE delay <> 0 OR expires IS NOT NULL);
     v_queue text;
     v_number bigint;
 BEGIN
@@ -151,6 +162,7 @@ BEGIN
         v_root := coalesce((SELECT root FROM {schema}.call WHERE id = p_parent), p_parent);
     END IF;
     IF v_timed THEN
+        p_delays := {api}.delays_from(v_now, p_delays);
         v_before := {api}.first_due();
     END IF;
     RETURN QUERY SELECT * FROM {api}.place_plain(v_now, p_parent, v_root, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
@@ -256,6 +268,7 @@ BEGIN
     PERFORM FROM {api}.seal;
     v_now := {api}.clock(p_now);
     v_before := {api}.first_due();
+    p_delays := {api}.delays_from(v_now, p_delays);
     FOR i IN 1 .. cardinality(p_ids) LOOP
         SELECT s.verdict, s.id INTO verdict, id FROM {api}.submit_one(
             v_now, p_ids[i], p_tasks[i], p_queues[i], p_languages[i], p_arguments[i], p_policies[i], p_metas[i],
@@ -278,9 +291,11 @@ CREATE FUNCTION {api}.submit_within(
     p_max_crashes integer[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_now bigint := {api}.clock(p_now);
 BEGIN
-    RETURN QUERY SELECT * FROM {api}.place_plain({api}.clock(p_now), NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
-        p_bands, p_keys, p_delays, p_expires, p_retentions, p_max_crashes);
+    RETURN QUERY SELECT * FROM {api}.place_plain(v_now, NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
+        p_bands, p_keys, {api}.delays_from(v_now, p_delays), p_expires, p_retentions, p_max_crashes);
     PERFORM pg_notify('{schema}', '*');
 END
 $$;

@@ -64,6 +64,7 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         root_id=parent_call.root_id if parent_call else parent or item.invocation_id,
         created_at_us=now_us,
     )
+    delay_us = item.delay_from(now_us)
     record = Record(
         call=call,
         rank=item.band * BAND_UNIT + _key(state, item.key),
@@ -71,7 +72,7 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         retention_us=item.retention_us,
         max_crashes=item.max_crashes,
         expires_at_us=None if item.expires_us is None else now_us + item.expires_us,
-        not_before_us=now_us + item.delay_us if item.delay_us > 0 else None,
+        not_before_us=now_us + delay_us if delay_us > 0 else None,
         dedupe=item.dedupe,
         after_policy=item.after_policy,
     )

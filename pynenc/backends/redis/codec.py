@@ -64,7 +64,7 @@ def submission_fields(item: Submission) -> list[Any]:
         item.queue,
         item.band,
         False if item.key is None else item.key,
-        item.delay_us,
+        item.delay_or_instant,
         False if item.expires_us is None else item.expires_us,
         False if item.retention_us is None else item.retention_us,
         item.max_crashes,

@@ -171,7 +171,8 @@ class _Maker:
         root = item.invocation_id if parent is None else self._root(parent)
         self._roots[item.invocation_id] = root
         key = self._key(item.key)
-        not_before = now + item.delay_us if item.delay_us > 0 else None
+        delay = item.delay_from(now)
+        not_before = now + delay if delay > 0 else None
         expires = None if item.expires_us is None else now + item.expires_us
         state, reason, due = READY, _NEW, expires
         if need:

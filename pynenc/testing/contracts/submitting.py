@@ -90,6 +90,36 @@ class PlainSubmittingContract(StoreContract):
         assert store.claim(runner) == []
         assert store.exchange(runner).next_due_us == 1
 
+    def test_one_starts_at_its_instant_and_not_before(self, store: Store) -> None:
+        at_us = store.clock() + 5 * SECOND_US
+        parent = store.submit(queue="other")
+        instants = [
+            store.submit(start_at_us=at_us, delay_us=SECOND_US),
+            store.submit(start_at_us=at_us, key=3),
+            store.submit(start_at_us=at_us, parent_id=parent, dedupe=Dedupe(b"k", DedupePhase.UNTIL_FINAL)),
+        ]
+        past = store.submit(start_at_us=store.clock() - SECOND_US, delay_us=SECOND_US)
+        runner = store.runner(queues=("default",))
+
+        assert [claim.invocation_id for claim in store.claim(runner, want=9, queues=("default",))] == [past]
+        assert {store.control(each).not_before_us for each in instants} == {at_us}
+        store.clock.advance(4.999_999)
+        assert store.claim(runner, want=9, queues=("default",)) == []
+        store.clock.advance(0.000_001)
+
+        claims = store.claim(runner, want=9, queues=("default",))
+        assert sorted(claim.invocation_id for claim in claims) == sorted(instants)
+
+    def test_a_start_survives_the_death_of_every_process(self, store: Store) -> None:
+        invocation = store.submit(start_at_us=store.clock() + 60 * SECOND_US)
+        store.runner()
+        store.clock.advance(30)
+        store.tick()
+        store.expire_sessions()
+        store.clock.set(store.control(invocation).not_before_us or 0)
+
+        assert store.claim_one(store.runner()).invocation_id == invocation
+
     def test_one_that_does_not_start_in_time_expires(self, store: Store) -> None:
         invocation = store.submit(expires_us=SECOND_US)
         store.clock.advance(1)
