@@ -9,20 +9,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pynenc.context import current_transaction
-from pynenc.errors import InvocationNotFound, NotYetAvailable, TaskNotFound
+from pynenc.errors import NotYetAvailable, TaskNotFound
 from pynenc.io import run
-from pynenc.model.ids import parse_id
-from pynenc.task import DirectTask, Task
+from pynenc.task import DirectTask, Task, TaskDecorator
 
 if TYPE_CHECKING:
     import logging
 
-    from pynenc.call import Call
+    from pynenc.call import Call, Link
     from pynenc.config.app_config import AppConfig
     from pynenc.core.client import Client
+    from pynenc.core.dead_letters import DeadLetters
     from pynenc.core.execution import TaskExecution
     from pynenc.core.loading import AppReference
     from pynenc.core.payloads import Payloads
+    from pynenc.core.run_times import RunTimes
     from pynenc.core.running import RunningApp
     from pynenc.core.submitting import Submitter
     from pynenc.core.views import OrchestratorView, StateView
@@ -35,12 +36,11 @@ if TYPE_CHECKING:
     from pynenc.ports.scheduler import Scheduler
     from pynenc.ports.serializer import Serializer
     from pynenc.runners.runner import Runner
+    from pynenc.scheduling.naming import SchedulerChoice
     from pynenc.serializers.types import KnownTypes
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_CLIENT_LEASE_US = 60_000_000
 
 
 class Pynenc:
@@ -57,7 +57,7 @@ class Pynenc:
         *,
         app_id: str | None = None,
         config_values: Mapping[str, Any] | None = None,
-        scheduler: str | type[Scheduler] | Scheduler | None = None,
+        scheduler: SchedulerChoice | None = None,
         serializer: str | Serializer | None = None,
         runner: str | type[Runner] | None = None,
         middleware: Iterable[str | type[Middleware] | Middleware] = (),
@@ -72,11 +72,13 @@ class Pynenc:
             config_filepath: a YAML, TOML or JSON file with configuration.
             app_id: name of the app; apps of different names share nothing.
             config_values: configuration values, weaker than the environment.
+            scheduler: the order in which work is begun: a name, `module:Class`, a class, an instance, a function from
+                `RankContext` to `Rank`, or a mapping with one of them for each queue.
             middleware: called behind those that the setting `middleware` names: instances, classes, or names.
         """
         # As a library Pynenc is silent until somebody configures logging.
         import pynenc.logs  # noqa: F401
-        from pynenc.config.app_config import AppConfig
+        from pynenc.config.app_config import AppConfig, is_writable
         from pynenc.core.loading import defining_module
 
         for name, value in (
@@ -100,11 +102,11 @@ class Pynenc:
         ):
             if isinstance(choice, type) and name == "runner":
                 values["runner_cls"] = choice.__name__
-            if isinstance(choice, str):
+            if is_writable(choice):
                 values[{"runner": "runner_cls", "serializer": "serializer_cls"}.get(name, name)] = choice
         self._module, self._file = defining_module()
         self.conf: AppConfig = AppConfig.load(values, config_filepath=config_filepath)
-        self._scheduler_choice = scheduler
+        self._scheduler_choice = None if is_writable(scheduler) else scheduler
         self._serializer_choice = serializer
         self._middleware_choice = middleware
         self._runner_class = runner if isinstance(runner, type) else None
@@ -186,25 +188,13 @@ class Pynenc:
         """
         task = self.tasks.get(task_id)
         if task is None:
-            self._import_home_of(task_id)
+            from pynenc.core.loading import import_home_of
+
+            import_home_of(task_id)
             task = self.tasks.get(task_id)
         if task is None:
             raise TaskNotFound(f"app {self.app_id!r} has no task {task_id!r} in this process")
         return task
-
-    def _import_home_of(self, task_id: str) -> None:
-        import importlib
-
-        module = task_id.rpartition(".")[0]
-        while module:
-            try:
-                importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
-                    raise TaskNotFound(f"the module of task {task_id!r} cannot be imported: {error}") from error
-                module = module.rpartition(".")[0]
-            else:
-                return
 
     def register_types(self, *classes: type) -> None:
         """Let stored values construct these classes."""
@@ -219,13 +209,9 @@ class Pynenc:
             InvocationNotFound: nobody knows the id.
             TaskNotFound: this process does not have its task.
         """
-        from pynenc.invocation.distributed import DistributedInvocation
+        from pynenc.invocation.distributed import find_invocation
 
-        key = parse_id(invocation_id)
-        snapshot = run(self.backend.state_backend.snapshots([key]))[0]
-        if snapshot is None:
-            raise InvocationNotFound(f"no invocation has the id {invocation_id}, or it was purged")
-        return DistributedInvocation(self.get_task(snapshot.call.task_id), key, sealed=snapshot.call.arguments)
+        return find_invocation(self, invocation_id)
 
     def submit_many(self, calls: Iterable[Call[..., Any]]) -> BaseInvocationGroup[..., Any]:
         """Submit calls of any tasks in one atomic unit: `app.submit_many([add.call(1, 2), mul.call(3, 4)])`."""
@@ -233,10 +219,37 @@ class Pynenc:
 
         return submit_calls(self, list(calls))
 
+    def submit_stream(
+        self, calls: Iterable[Call[..., Any]], *, batch_size: int = 500
+    ) -> Iterator[BaseInvocation[..., Any]]:
+        """Submit calls of any tasks as they come, and yield their invocations in order; `batch_size` per atomic unit.
+
+        Nothing is kept of what went by, so a million calls need no more memory than a batch.
+        """
+        from pynenc.core.chaining import submit_stream
+
+        return submit_stream(self, calls, batch_size)
+
+    def chain(self, first: Call[..., Any], *links: Task[..., Any] | Link) -> BaseInvocation[..., Any]:
+        """Submit calls, in one atomic unit, of which each begins with the result of the one before; return the last.
+
+        app.chain(fetch.call(url), parse, store.link(table="pages"))
+        """
+        from pynenc.core.chaining import chain
+
+        return chain(first, links)
+
     def cancel(self, invocation: BaseInvocation[..., Any] | str, *, tree: bool = False, reason: str = "") -> bool:
         """Cancel an invocation; see `invocation.cancel`."""
         handle = self.get_invocation(invocation) if isinstance(invocation, str) else invocation
         return handle.cancel(tree=tree, reason=reason)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What failed for good: `app.dead_letters(queue="mail").requeue()`."""
+        from pynenc.core.dead_letters import DeadLetters
+
+        return DeadLetters(self)
 
     def pause(self, queue: str = "default") -> None:
         """Stop new work of a queue; what runs goes on."""
@@ -379,23 +392,26 @@ class Pynenc:
     def submitter(self) -> Submitter:
         from pynenc.core.submitting import Submitter
 
-        return Submitter(self.control, self.scheduler, self.hooks)
+        return Submitter(self.control, self.scheduler, self.run_times, self.hooks)
+
+    @cached_property
+    def run_times(self) -> RunTimes:
+        """How long runs of tasks usually take, as far as this process knows."""
+        from pynenc.core.run_times import RunTimes
+
+        return RunTimes(self.backend.state_backend)
 
     @cached_property
     def scheduler(self) -> Scheduler:
-        from pynenc.composition import scheduler_of
+        from pynenc.scheduling.naming import scheduler_of
 
         return scheduler_of(self._scheduler_choice or self.conf.scheduler)
 
     @cached_property
     def client(self) -> Client:
-        import os
-        import socket
+        from pynenc.core.client import client_of
 
-        from pynenc.core.client import Client
-
-        name = f"client@{socket.gethostname()}:{os.getpid()}"
-        return Client(self.backend.orchestrator, lease_us=_CLIENT_LEASE_US, name=name)
+        return client_of(self.backend.orchestrator)
 
     @cached_property
     def execution(self) -> TaskExecution:
@@ -473,25 +489,10 @@ class Pynenc:
         client = self.__dict__.pop("client", None)
         if client is not None:
             client.close()
-        for part in ("submitter", "payloads"):
+        for part in ("submitter", "run_times", "payloads"):
             self.__dict__.pop(part, None)
         if self._backend is not None:
             self._backend.close()
 
     def __repr__(self) -> str:
         return f"Pynenc(app_id={self.app_id!r})"
-
-
-class TaskDecorator:
-    """`app.task(**options)`: makes functions tasks with these options."""
-
-    def __init__(self, app: Pynenc, options: Mapping[str, Any]) -> None:
-        self._app = app
-        self._options = options
-
-    @overload
-    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
-    def __call__(self, func: Callable[..., Any], /) -> Any:
-        return self._app._register(func, self._options)

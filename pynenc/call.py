@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -64,6 +64,20 @@ class Call(Generic[P, R]):
         return f"{self.task.task_id}{self.arguments!r}"
 
 
+class Link:
+    """A task that goes on with the result of another one, and the arguments behind that result."""
+
+    __slots__ = ("args", "kwargs", "task")
+
+    def __init__(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+
+    def __repr__(self) -> str:
+        return f"{self.task.task_id}(<result>, …)"
+
+
 class Binder:
     """Checks arguments against the signature of a function, cheaply where the signature is plain."""
 
@@ -93,6 +107,25 @@ class Binder:
         """Return checked arguments."""
         self.check(args, keywords)
         return Arguments(self.signature, args, keywords)
+
+    def changed(
+        self, args: tuple[Any, ...], keywords: dict[str, Any], changes: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments with some replaced, by name.
+
+        Raises:
+            TypeError: the function has no such parameter.
+        """
+        bound = self.signature.bind(*args, **keywords)
+        others = next((each.name for each in self.signature.parameters.values() if each.kind == each.VAR_KEYWORD), None)
+        for name, value in changes.items():
+            if name in self.signature.parameters:
+                bound.arguments[name] = value
+            elif others is None:
+                raise TypeError(f"{self._function.__qualname__}() has no parameter {name!r}")
+            else:
+                bound.arguments.setdefault(others, {})[name] = value
+        return bound.args, bound.kwargs
 
     def positional_names(self) -> tuple[str, ...]:
         """Return the names of the parameters, in order."""

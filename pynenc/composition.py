@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 from pynenc.clock import system_clock_us
 from pynenc.errors import ConfigurationError, NotYetAvailable
 from pynenc.ports.backend import Backend, ClockUs
-from pynenc.ports.scheduler import Scheduler
 
 _EMBEDDED = {"memory": "pynenc.backends.memory", "sqlite": "pynenc.backends.sqlite"}
 _REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -18,8 +17,6 @@ _SERVERS = {
     **dict.fromkeys(("postgresql", "postgres"), "pynenc.backends.postgresql"),
 }
 _COMING = ("mysql", "mariadb", "mongodb")
-_SCHEDULERS = {"fifo": "pynenc.scheduling.fifo:FifoScheduler"}
-_COMING_SCHEDULERS = ("lifo", "priority", "deadline", "shortest", "dependency", "fair")
 
 
 def open_backend(url: str, *, app_id: str = "pynenc", clock: ClockUs | None = None) -> Backend:
@@ -54,25 +51,3 @@ def open_backend(url: str, *, app_id: str = "pynenc", clock: ClockUs | None = No
 
 def _named(*schemes: Iterable[str]) -> str:
     return ", ".join(f"{name}://" for each in schemes for name in each)
-
-
-def scheduler_of(choice: str | type[Scheduler] | Scheduler) -> Scheduler:
-    """Return a scheduler from its name, its class or itself.
-
-    Raises:
-        ConfigurationError: no scheduler has this name.
-        NotYetAvailable: the scheduler is known, but not part of this release.
-    """
-    if isinstance(choice, type):
-        return choice()
-    if not isinstance(choice, str):
-        return choice
-    name = choice.lower()
-    if name in _COMING_SCHEDULERS:
-        raise NotYetAvailable(f"the scheduler {choice!r}", "this release orders first in, first out")
-    location = _SCHEDULERS.get(name)
-    if location is None:
-        raise ConfigurationError(f"{choice!r} is no scheduler; this release has {', '.join(_SCHEDULERS)}")
-    module, _, attribute = location.partition(":")
-    scheduler: Scheduler = getattr(importlib.import_module(module), attribute)()
-    return scheduler

@@ -181,6 +181,12 @@ class WorkerLost(InvocationError):
     code = "worker_lost"
 
 
+class DependencyFailed(InvocationError):
+    """An invocation failed because one that it came after did not succeed."""
+
+    code = "dependency_failed"
+
+
 class LimitExceeded(InvocationError):
     """An attempt was stopped because it exceeded a limit.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from pynenc.call import Arguments, Binder, Call
+from pynenc.call import Arguments, Binder, Call, Link
 from pynenc.core.submitting import PreparedCall, cached_result, idempotency
 from pynenc.errors import InvalidTaskOptionsError, NotYetAvailable
 from pynenc.io import Op, arun, run
@@ -26,7 +26,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-AFTER_POLICIES = {"success": AfterPolicy.ALL_SUCCEEDED, "done": AfterPolicy.ALL_DONE}
+AFTER_POLICIES = {
+    "success": AfterPolicy.ALL_SUCCEEDED,
+    "done": AfterPolicy.ALL_DONE,
+    "fail": AfterPolicy.SUCCEEDED_OR_FAIL,
+}
 
 
 class Task(Generic[P, R]):
@@ -112,26 +116,36 @@ class Task(Generic[P, R]):
 
     def after(
         self,
-        invocations: Sequence[BaseInvocation[..., Any]] | BaseInvocation[..., Any],
+        invocations: Iterable[BaseInvocation[..., Any]] | BaseInvocation[..., Any],
         policy: str = "success",
+        *,
+        need: int | str = "all",
     ) -> Task[P, R]:
-        """Return this task so that its calls start only once `invocations` have ended.
+        """Return this task so that its calls start only once `invocations` (also a group) have ended.
 
         Args:
-            policy: `"success"`: all must succeed, else the call is cancelled; `"done"`: however they end.
+            policy: `"success"`: once too few of them can still succeed, the call is cancelled; `"fail"`: then it fails;
+                `"done"`: they count however they end.
+            need: `"all"` of them, `"any"` one, or so many.
         """
         if policy not in AFTER_POLICIES:
             raise InvalidTaskOptionsError(
                 f"policy={policy!r} of after() is unknown; it is one of {', '.join(map(repr, AFTER_POLICIES))}"
             )
-        given = [invocations] if hasattr(invocations, "invocation_id") else list(invocations)
+        given = list(invocations) if isinstance(invocations, Iterable) else [invocations]
         variant = TaskVariant(self, self.options_in_force)
-        variant.after_ids = tuple(parse_id(invocation.invocation_id) for invocation in given)
+        variant.after_ids = tuple(dict.fromkeys(parse_id(invocation.invocation_id) for invocation in given))
         variant.after_policy = AFTER_POLICIES[policy]
+        variant.after_need = _checked_need(need, len(variant.after_ids))
         return variant
 
     after_ids: tuple[InvocationId, ...] = ()
     after_policy = AfterPolicy.ALL_SUCCEEDED
+    after_need = 0
+
+    def link(self, *args: Any, **kwargs: Any) -> Link:
+        """Return this task as a link of `app.chain`: the result of the one before comes first, then these arguments."""
+        return Link(self, args, kwargs)
 
     # --- what it is made of ---
 
@@ -160,6 +174,11 @@ class Task(Generic[P, R]):
     @property
     def delay_us(self) -> int:
         return int((self.options_in_force.delay or 0) * 1_000_000)
+
+    @property
+    def start_at_us(self) -> int | None:
+        start_at = self.options_in_force.start_at
+        return None if start_at is None else round(start_at.timestamp() * 1_000_000)
 
     @property
     def expires_us(self) -> int | None:
@@ -224,8 +243,19 @@ class Task(Generic[P, R]):
         payloads = self.payloads
         sealed = payloads.encode_arguments(args, kwargs, self._names)
         return PreparedCall(
-            self, sealed, self._dedupe(args, kwargs), after=self.after_ids, after_policy=self.after_policy
+            self,
+            sealed,
+            self._dedupe(args, kwargs),
+            after=self.after_ids,
+            after_policy=self.after_policy,
+            after_need=self.after_need,
         )
+
+    def changed_arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], changes: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return arguments with some replaced, by name; raises TypeError for a name the function does not have."""
+        return self._binder.changed(args, kwargs, changes)
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
@@ -282,6 +312,7 @@ class TaskVariant(Task[P, R]):
         self.is_async = base.is_async
         self.after_ids = base.after_ids
         self.after_policy = base.after_policy
+        self.after_need = base.after_need
         self._binder = base._binder
         self._decorator_options = base._decorator_options
         self._options = options
@@ -328,6 +359,33 @@ class DirectTask(Generic[P, T]):
 
     def __repr__(self) -> str:
         return f"DirectTask({self.task.task_id})"
+
+
+class TaskDecorator:
+    """`app.task(**options)`: makes functions tasks with these options."""
+
+    def __init__(self, app: Pynenc, options: Mapping[str, Any]) -> None:
+        self._app = app
+        self._options = options
+
+    @overload
+    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, func: Callable[..., Any], /) -> Any:
+        return self._app._register(func, self._options)
+
+
+def _checked_need(need: int | str, known: int) -> int:
+    """Return how many are needed, 0 for all."""
+    if need == "all":
+        return 0
+    number = 1 if need == "any" else need
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= known:
+        raise InvalidTaskOptionsError(
+            f"need={need!r} of after() is 'all', 'any', or a number from 1 to the {known} invocations that are given"
+        )
+    return number
 
 
 def _is_coroutine_function(func: Callable[..., Any]) -> bool:

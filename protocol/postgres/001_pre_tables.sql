@@ -122,6 +122,11 @@ CREATE TABLE {schema}.outcome (
     key_phase     smallint NOT NULL,
     queue         text NOT NULL
 );
+-- Dead letters: of one queue, and of all.
+CREATE INDEX outcome_dead ON {schema}.outcome (ended_at, id)
+    WHERE status IN ('failed', 'expired', 'concurrency_controlled_final');
+CREATE INDEX outcome_dead_queue ON {schema}.outcome (queue, ended_at, id)
+    WHERE status IN ('failed', 'expired', 'concurrency_controlled_final');
 CREATE INDEX outcome_expires ON {schema}.outcome (expires_at, id) WHERE expires_at IS NOT NULL;
 
 -- Stretches of an invocation's life that did not end in its outcome.

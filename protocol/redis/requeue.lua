@@ -15,8 +15,7 @@ local function put_back_final(id, o, sequence)
     o[O_STARTED_AT], o[O_ENDED_AT], failed and o[O_PAYLOAD] or '', o[O_STATUS], false,
   }))
   call('DEL', P .. 'o' .. id)
-  call('ZREM', P .. 'e', id)
-  outcomes[id] = false
+  engine.drop_outcome(id, o)
   local r = engine.create(id, {
     READY, REASON_REQUEUED, o[O_QUEUE], o[O_BAND] * BAND_UNIT + sequence, o[O_REGISTERED_AT], o[O_RETENTION],
     o[O_MAX_CRASHES],

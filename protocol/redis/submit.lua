@@ -1,8 +1,8 @@
 -- submit: create invocations; one reply each, in order. Idempotent by id.
 --
--- ARGV[2]  items, each {id, queue, band, key or false, delay, expires or false, retention or false, max_crashes,
---          after (ids end to end), after_policy, dedupe key or '', its phase, parent or '', fence session or 0,
---          fence epoch, call}. `call` is opaque here but for its first field, the task.
+-- ARGV[2]  items, each {id, queue, band, key (or -1) or false, delay (or minus an instant), expires or false,
+--          retention or false, max_crashes, after (ids end to end), after_policy, dedupe key or '', its phase,
+--          parent or '', fence session or 0, fence epoch, call, after_need}. `call` is opaque here but for its first field, the task.
 --          Or, where items differ in id and call only and have nothing but these: {queue, band, retention or false,
 --          max_crashes}, and
 -- ARGV[3]  {id, a byte of 0 and the call} of each, end to end; no id is there twice.
@@ -117,43 +117,53 @@ local function store_call(item)
 end
 
 -- Decide whether it can run now, later, after others, or not at all.
-local function place_record(r, after)
-  for _, dependency in ipairs(engine.distinct(engine.split_ids(after))) do
+local function place_record(r, item)
+  local after, policy = engine.distinct(engine.split_ids(item[9])), item[10]
+  local awaited, unwanted, how = {}, nil, nil
+  local need = item[17] > 0 and math.min(item[17], #after) or #after
+  for _, dependency in ipairs(after) do
     local waited = engine.record(dependency)
     if waited then
-      engine.add_edge(r, waited)
-      r[C_NEED_LEFT] = r[C_NEED_LEFT] + 1
+      awaited[#awaited + 1] = waited
     else
       local status = engine.outcome(dependency)[O_STATUS]
-      if r[C_AFTER_POLICY] == AFTER_ALL_SUCCEEDED and status ~= STATUS_SUCCESS then
-        r[C_STATE], r[C_NEED_LEFT] = BLOCKED, 0
-        engine.finish_record(r, STATUS_CANCELLED, '', 'dependency ' .. engine.id_text(dependency) .. ' ended ' .. status, 0)
-        return
+      if engine.counts(policy, status) then
+        need = need - 1
+      elseif not unwanted then
+        unwanted, how = dependency, status
       end
     end
   end
-  if r[C_NEED_LEFT] > 0 then
-    r[C_STATE], r[C_REASON] = BLOCKED, REASON_DEPENDENCIES
+  if need > #awaited then
+    r[C_STATE] = BLOCKED
+    engine.finish_record(r, engine.fallen_status(policy), '', engine.why_broken(unwanted, how), 0)
+  elseif need > 0 then
+    for _, waited in ipairs(awaited) do engine.add_edge(r, waited) end
+    r[C_STATE], r[C_REASON], r[C_NEED_LEFT] = BLOCKED, REASON_DEPENDENCIES, need
   elseif r[C_NOT_BEFORE] then
     r[C_STATE], r[C_REASON] = BLOCKED, REASON_DELAYED
   end
 end
 
+-- The order within the band; without one of its own it follows from the sequence.
+local function key_of(wanted)
+  if wanted and wanted ~= NEWEST_FIRST then return wanted end
+  sequence = sequence + 1
+  return wanted and BAND_UNIT - sequence or sequence - 1
+end
+
 local function create_one(item)
-  local key = item[4]
-  if not key then
-    key = sequence
-    sequence = sequence + 1
-  end
+  local key = key_of(item[4])
   store_call(item)
   local delay, expires = item[5], item[6]
+  if delay < 0 then delay = math.max(0, -delay - now) end
   local r = engine.create(item[1], { READY, REASON_NEW, item[2], item[3] * BAND_UNIT + key, now, item[7], item[8] })
   r[C_KEY], r[C_KEY_PHASE], r[C_AFTER_POLICY] = item[11], item[12], item[10]
   r[C_NOT_BEFORE], r[C_EXPIRES_AT] = delay > 0 and now + delay, expires and now + expires
   queues[item[2]] = true
   created = created + 1
   if item[11] ~= '' then call('SET', P .. 'k' .. item[11], item[1]) end
-  if item[9] ~= '' then place_record(r, item[9]) elseif delay > 0 then
+  if item[9] ~= '' then place_record(r, item) elseif delay > 0 then
     r[C_STATE], r[C_REASON] = BLOCKED, REASON_DELAYED
   end
 end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +50,15 @@ def with_state(function: Callable[..., Any]) -> Callable[..., Any]:
         return ctx.invoke(function, state, *args, **kwargs)
 
     return command
+
+
+def agree(app: Pynenc, what: str, *, yes: bool) -> None:
+    """Ask whether something that cannot be undone shall be done; where nobody can be asked, `--yes` has to say so."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"this {what} of app {app.app_id!r}: add --yes")
+    click.confirm(f"This {what} of app {app.app_id!r}. Go on?", abort=True, err=True)
 
 
 def print_json(document: Any, *, lines: bool = False) -> None:

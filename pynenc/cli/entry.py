@@ -22,7 +22,7 @@ EXIT_CODES = """\b
 Exit codes:
   0  done
   1  done, with findings or failures (doctor, run, tail, cancel and retry of
-     what cannot be cancelled or retried)
+     what cannot be cancelled or retried, simulate of nothing)
   2  wrong usage or configuration
   3  the store cannot be reached or refuses
   4  no such invocation or task"""
@@ -33,12 +33,14 @@ _COMMANDS = {
     "runner": ("pynenc.cli.runner", "runner"),
     "show_config": ("pynenc.cli.show_config", "show_config"),
     "invocations": ("pynenc.cli.invocations", "invocations"),
+    "dead": ("pynenc.cli.dead", "dead"),
     "why": ("pynenc.cli.invocations", "why"),
     "queues": ("pynenc.cli.queues", "queues"),
     "metrics": ("pynenc.cli.metrics", "metrics"),
     "pause": ("pynenc.cli.queues", "pause"),
     "resume": ("pynenc.cli.queues", "resume"),
     "purge": ("pynenc.cli.purge", "purge"),
+    "simulate": ("pynenc.cli.simulate", "simulate"),
     "doctor": ("pynenc.cli.doctor", "doctor"),
     "move": ("pynenc.cli.move", "move"),
     "migrate": ("pynenc.cli.migrate", "migrate"),

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pynenc.cli.context import State, print_json, with_state
+from pynenc.cli.context import State, agree, print_json, with_state
 from pynenc.cli.ids import find_id, find_ids
 from pynenc.cli.tables import cell, print_fields, print_table, printable
 from pynenc.cli.views import details, summary
+from pynenc.core.cancelling import LIVE, cancel_matching
 from pynenc.core.why import explain
 from pynenc.errors import InvocationNotFound
 from pynenc.io import run
 from pynenc.model.ids import id_text, parse_id
 from pynenc.model.records import CancelVerdict, ListFilter
 from pynenc.model.status import InvocationStatus
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
 
 _ROWS = ("invocation_id", "task_id", "queue", "status", "attempt", "created_at", "ended_at")
 _FIELDS_APART = ("history", "attempts", "children", "error", "progress")
@@ -68,10 +72,11 @@ def show(state: State, invocation_id: str) -> None:
     if state.as_json:
         print_json(known)
     else:
-        _print_details(known)
+        print_details(known)
 
 
-def _print_details(known: dict[str, Any]) -> None:
+def print_details(known: dict[str, Any]) -> None:
+    """Print all that is known of one invocation."""
     fields = {name: value for name, value in known.items() if name not in _FIELDS_APART}
     print_fields({**fields, "progress": _progress_text(known["progress"])})
     for name in ("history", "attempts", "children"):
@@ -93,14 +98,46 @@ def _progress_text(progress: dict[str, Any] | None) -> str | None:
 
 
 @invocations.command()
-@click.argument("invocation_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("invocation_ids", metavar="[ID]...", nargs=-1)
+@click.option("--task", "task_id", help="All that have not ended of this task id.")
+@click.option("--queue", help="All that have not ended of this queue.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice([each.value for each in LIVE]))
 @click.option("--tree", is_flag=True, help="Also everything that was submitted below them.")
 @click.option("--reason", default="cancelled from the command line", show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask, without IDs.")
 @with_state
-def cancel(state: State, invocation_ids: Sequence[str], tree: bool, reason: str) -> int:
-    """Cancel invocations; those that run are asked to stop. Exits with 1 if one had ended before."""
+def cancel(
+    state: State,
+    invocation_ids: Sequence[str],
+    task_id: str | None,
+    queue: str | None,
+    statuses: Sequence[str],
+    tree: bool,
+    reason: str,
+    yes: bool,
+) -> int:
+    """Cancel invocations, those named or all that the options choose; those that run are asked to stop.
+
+    Exits with 1 if one that was named had ended before.
+    """
+    chosen = task_id is not None or queue is not None or bool(statuses)
+    if chosen == bool(invocation_ids):
+        raise click.UsageError("give IDs, or options that choose (--task, --queue, --status)")
     app = state.app()
-    ids = find_ids(app, invocation_ids)
+    if not chosen:
+        return _cancel_ids(state, app, invocation_ids, tree=tree, reason=reason)
+    agree(app, "cancels all that match", yes=yes)
+    wanted = tuple(map(InvocationStatus, statuses)) or LIVE
+    number = run(cancel_matching(app, task_id=task_id, queue=queue, statuses=wanted, tree=tree, detail=reason))
+    if state.as_json:
+        print_json({"cancelled": number})
+    else:
+        click.echo(f"{number} cancelled or asked to stop")
+    return 0
+
+
+def _cancel_ids(state: State, app: Pynenc, texts: Sequence[str], *, tree: bool, reason: str) -> int:
+    ids = find_ids(app, texts)
     replies = run(app.control.cancel(ids, tree=tree, detail=reason))
     told = [{"invocation_id": id_text(each.invocation_id), "verdict": each.verdict.name.lower()} for each in replies]
     if state.as_json:

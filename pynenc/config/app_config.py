@@ -295,10 +295,12 @@ class AppConfig(AppSettings):
     # --- checks ---
 
     def _check_scheduler(self) -> None:
-        if self.value_of("scheduler") != SETTINGS["scheduler"].default:
-            from pynenc.composition import scheduler_of
+        choice = self.value_of("scheduler")
+        if choice != SETTINGS["scheduler"].default:
+            from pynenc.scheduling.naming import check_name
 
-            scheduler_of(self.value_of("scheduler"))
+            for name in choice.values() if isinstance(choice, dict) else (choice,):
+                check_name(name)
 
     def _note_what_has_no_effect(self) -> None:
         """Say once in a process, at debug level, which settings have no effect and what stands in their place."""
@@ -341,3 +343,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return list(value) if isinstance(value, tuple) else value
+
+
+def is_writable(value: object) -> bool:
+    """Whether a file or the environment could say it: a text, or texts under names."""
+    if isinstance(value, Mapping):
+        return all(isinstance(each, str) for each in value.values())
+    return isinstance(value, str)

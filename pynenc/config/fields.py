@@ -74,7 +74,14 @@ class RunnerSettings:
     __slots__ = ()
 
     runner_cls = Setting[str](kinds.CLASS_NAME, "ThreadRunner", "The runner of `app.runner`.")
-    scheduler = Setting[str](kinds.CLASS_NAME, "fifo", "The order in which work is begun.")
+    scheduler = Setting[str | dict[str, str]](
+        kinds.SCHEDULER, "fifo", "The order in which work is begun; or one for each queue, `*` for all others."
+    )
+    priority_rules = Setting[dict[str, float]](
+        kinds.PRIORITY_RULES,
+        {},
+        "Priorities of tasks that have none of their own, by patterns of task ids; the first that fits.",
+    )
     queues = Setting[tuple[str, ...]](kinds.QUEUES, (), "Queues that a runner serves; () for all.")
     queue_limits = Setting[dict[str, int]](
         kinds.QUEUE_LIMITS, {}, "Most bodies of a queue at a time in one runner, for some of `queues`."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -217,6 +218,52 @@ def _limits(value: Any) -> dict[str, int]:
     return {_queue_name(name.strip()): whole(1).convert(limit) for name, limit in value.items()}
 
 
+def _schedulers(value: Any) -> Any:
+    """Take the name of a scheduler or its class, or one for each queue: a mapping, JSON, or mail=priority, *=fifo."""
+    if isinstance(value, str) and (value.strip().startswith("{") or "=" in value):
+        value = _pairs(value)
+    if not isinstance(value, dict):
+        return _class_name(value)
+    return {queue if queue == "*" else _queue_name(queue): _class_name(name) for queue, name in value.items()}
+
+
+def _pairs(value: Any) -> dict[str, Any]:
+    """Take a mapping from names, or text: JSON, or name=value with commas between."""
+    if isinstance(value, str) and value.strip().startswith("{"):
+        import json
+
+        value = json.loads(value)
+    elif isinstance(value, str):
+        parts = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(middle for _, middle, _ in parts):
+            raise ValueError("not all of them are name=value")
+        value = {name.strip(): text.strip() for name, _, text in parts}
+    if not isinstance(value, dict) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("not a mapping from names")
+    return value
+
+
+def _rules(value: Any) -> dict[str, float]:
+    return {pattern: PRIORITY.convert(priority) for pattern, priority in _pairs(value).items()}
+
+
+def _deadline(value: Any) -> float | datetime:
+    """Take an instant with a time zone, also as text, or a duration."""
+    if isinstance(value, str) and _INSTANT.match(value.strip()):
+        value = datetime.fromisoformat(value.strip())
+    return _instant(value) if isinstance(value, datetime) else duration(above_zero=True).convert(value)
+
+
+def _instant(value: Any) -> datetime:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.strip())
+    if not isinstance(value, datetime):
+        raise ValueError("not an instant")
+    if value.utcoffset() is None:
+        raise ValueError("it has no time zone: say datetime(..., tzinfo=UTC), or a text such as 2026-01-31T08:00+01:00")
+    return value
+
+
 def _exceptions(value: Any) -> tuple[type[BaseException], ...]:
     if isinstance(value, str):
         value = _split(value)
@@ -244,6 +291,7 @@ def _key(value: Any) -> Any:
     raise ValueError("neither a text nor a function")
 
 
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)\s*")
 
@@ -288,6 +336,21 @@ QUEUE = Kind(f"a printable queue name of 1 to {MAX_NAME} characters without ':'"
 QUEUES = Kind(
     f"a list of queue names, each printable, of 1 to {MAX_NAME} characters, without ':'",
     lambda value: tuple(_queue_name(name) for name in _names(value)),
+)
+PRIORITY = number(-100, 100)
+PRIORITY_RULES = Kind(
+    'patterns of task ids with a priority from -100 to 100 each, as in reports.*=-10 or {"reports.*": -10}', _rules
+)
+SCHEDULER = Kind(
+    "the name of a scheduler or module:Class, or one for each queue, as in mail=priority, *=fifo or "
+    '{"mail": "priority"}',
+    _schedulers,
+)
+INSTANT = Kind("an instant with a time zone: a datetime, or a text such as 2026-01-31T08:00+01:00", _instant)
+DEADLINE = Kind(
+    "a positive duration from the call on (a number of seconds, a timedelta, or a text such as 90s), or an instant "
+    "with a time zone: a datetime, or a text such as 2026-01-31T08:00+01:00",
+    _deadline,
 )
 QUEUE_LIMITS = Kind('queue names with a whole number of at least 1 each, as in mail:2 or {"mail": 2}', _limits)
 EXCEPTIONS = Kind("exception classes, or their full names as module.Class", _exceptions, deferred=True)

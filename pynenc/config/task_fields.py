@@ -13,7 +13,6 @@ from pynenc.errors import RetryError
 
 _EXCLUSION = "concurrency control is not part of this release"
 _RATES = "rate limits are not part of this release"
-_ORDER = "this release orders first in, first out"
 _WORKFLOWS = "workflows are not part of this release"
 
 
@@ -48,10 +47,11 @@ OPTIONS: dict[str, Option] = {
     "cpu_limit": _LIMIT,
     "wait_timeout": _LIMIT,
     "queue": Option(kinds.QUEUE, "default"),
-    "priority": Option(kinds.number(-100, 100), 0.0, _ORDER),
+    "priority": Option(kinds.PRIORITY, 0.0),
     "delay": Option(kinds.optional(kinds.duration())),
+    "start_at": Option(kinds.optional(kinds.INSTANT)),
     "expires": _LIMIT,
-    "deadline": Option(kinds.ANYTHING, None, _ORDER),
+    "deadline": Option(kinds.optional(kinds.DEADLINE)),
     "running_concurrency": _EXCLUSIVE,
     "registration_concurrency": _EXCLUSIVE,
     "key_arguments": Option(kinds.NAMES, (), _EXCLUSION),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -38,11 +40,15 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     """Longest time that a body may wait for the results of others."""
     queue: str = "default"
     priority: float = 0.0
+    """-100 to 100, higher first where the scheduler goes by it."""
     delay: float | None = None
     """Not begun before so long after the call."""
+    start_at: datetime | None = None
+    """Not begun before this instant; `delay` does not count then."""
     expires: float | None = None
     """Dropped if not begun so long after the call."""
-    deadline: Any = None
+    deadline: float | datetime | None = None
+    """By when it should be done, from the call on or as an instant; orders under the deadline scheduler."""
     running_concurrency: ConcurrencyControlType = ConcurrencyControlType.DISABLED
     registration_concurrency: ConcurrencyControlType = ConcurrencyControlType.DISABLED
     key_arguments: tuple[str, ...] = ()
@@ -84,7 +90,8 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
             NotYetAvailable: an option asks for what this release does not have.
         """
         entries = config.task_options(task_id, _of_decorator(task_id, decorator_kwargs))
-        return cls(**_checked(entries))
+        options = cls(**_checked(entries))
+        return options if "priority" in entries else replace(options, priority=_ruled_priority(task_id, config))
 
     def replace(self, **overrides: Any) -> TaskOptions:
         """Return these options with some replaced, checked like all others.
@@ -99,6 +106,13 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
         entries = {name: Entry(value, "options(...)") for name, value in overrides.items()}
         return replace(self, **_checked(entries))
 
+    def deadline_us(self, now_us: int) -> int:
+        """Return the deadline of a call made at `now_us` as an instant; the option must be set."""
+        deadline = self.deadline
+        if isinstance(deadline, datetime):
+            return round(deadline.timestamp() * 1_000_000)
+        return now_us + _us(deadline or 0.0)
+
     def policy(self) -> RunPolicy:
         """Return what travels with each call."""
         return RunPolicy(
@@ -112,6 +126,14 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
             wait_timeout_us=None if self.wait_timeout is None else _us(self.wait_timeout),
             cpu_limit_us=None if self.cpu_limit is None else _us(self.cpu_limit),
         )
+
+
+def _ruled_priority(task_id: str, config: AppConfig) -> float:
+    """Return the priority of the first of the `priority_rules` that fits a task."""
+    for pattern, priority in config.priority_rules.items():
+        if fnmatchcase(task_id, pattern):
+            return priority
+    return 0.0
 
 
 def _of_decorator(task_id: str, values: Mapping[str, Any]) -> dict[str, Entry]:

@@ -35,6 +35,7 @@ from pynenc.ports.orchestrator import Orchestrator
 
 logger = logging.getLogger(__name__)
 
+_LEASE_US = 60_000_000
 LINGER_S = 5.0
 WATCH_BATCH = 1_000
 WATCH_AGAIN_S = 30.0
@@ -311,6 +312,12 @@ class Client:
             ids = list(self._waiting)
         for invocation_id in ids:
             self._fail(invocation_id, error)
+
+
+def client_of(orchestrator: Orchestrator) -> Client:
+    """Return a client of this process."""
+    name = f"client@{socket.gethostname()}:{os.getpid()}"
+    return Client(orchestrator, lease_us=_LEASE_US, name=name)
 
 
 def _nonblocking_pair() -> tuple[socket.socket, socket.socket]:

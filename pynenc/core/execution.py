@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynenc.conf.config_pynenc import ArgumentPrintMode
 from pynenc.context import RunContext, current_run, decoding_app
+from pynenc.core.chaining import filled
 from pynenc.core.settling import failure, limit_error, retry_or_failure, timeout_or_failure
 from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound
 from pynenc.io import Op, run
@@ -129,7 +130,7 @@ class TaskExecution(AttemptExecution):
             yield from hooks.enter("run", event, entered)
             if event.decoded is None:
                 event.decoded = yield from self._arguments(task, claim)
-            args, kwargs = event.decoded
+            args, kwargs = event.decoded = yield from filled(self._app, *event.decoded)
             self._log_begin(task, claim, args, kwargs)
             event.value = yield BodyCall(task, args, kwargs)
             result = yield from task.payloads.encode_value(event.value)
@@ -180,9 +181,10 @@ class TaskExecution(AttemptExecution):
     def _arguments(self, task: Task[..., Any], claim: Claim) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
         token = decoding_app.set(self._app)
         try:
-            return (yield from task.payloads.decode_arguments(claim.arguments))
+            args, kwargs = yield from task.payloads.decode_arguments(claim.arguments)
         finally:
             decoding_app.reset(token)
+        return (yield from filled(self._app, args, kwargs))
 
     def _log_begin(self, task: Task[..., Any], claim: Claim, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not logger.isEnabledFor(logging.DEBUG):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from pynenc.errors import ConfigurationError, RunnerError
+from pynenc.errors import ConfigurationError, RunnerError, TaskNotFound
 from pynenc.serializers.names import module_name
 
 if TYPE_CHECKING:
@@ -85,6 +85,24 @@ def load_app(reference: AppReference) -> Pynenc:
     for field, value in reference.overrides.items():
         setattr(app.conf, field, value)
     return app
+
+
+def import_home_of(task_id: str) -> None:
+    """Import the module that defines a task, as far as there is one.
+
+    Raises:
+        TaskNotFound: that module imports what is not there.
+    """
+    module = task_id.rpartition(".")[0]
+    while module:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
+                raise TaskNotFound(f"the module of task {task_id!r} cannot be imported: {error}") from error
+            module = module.rpartition(".")[0]
+        else:
+            return
 
 
 def import_module(name: str, file: str | None) -> ModuleType:

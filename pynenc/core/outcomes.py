@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynenc.context import decoding_app
 from pynenc.errors import (
+    DependencyFailed,
     InvocationCancelled,
     InvocationDropped,
     InvocationError,
@@ -55,8 +56,8 @@ def error_of(task: Task[..., Any], outcome: Outcome) -> Op[BaseException]:
         return (yield from task.payloads.decode_error(outcome.payload))
     kind = _ENDED_WITHOUT_RESULT.get(outcome.status, InvocationError)
     if outcome.status is InvocationStatus.FAILED and not outcome.session:
-        # Only the store itself gives up on an invocation: after too many crashes.
-        kind = WorkerLost
+        # Only the store itself gives up on an invocation: after too many crashes, or because of those it came after.
+        kind = WorkerLost if outcome.crashes else DependencyFailed
     text = id_text(outcome.invocation_id)
     return kind(
         f"{task.task_id} {text} ended {outcome.status.value.upper()}: {outcome.reason or 'no reason was given'}",

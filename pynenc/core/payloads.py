@@ -182,11 +182,12 @@ def _named(error: SerializationError, names: tuple[str, ...]) -> SerializationEr
 
 def known_types() -> KnownTypes:
     """Return a registry that knows what the engine itself puts into arguments."""
+    from pynenc.core.chaining import ResultsOf
     from pynenc.invocation.distributed import DistributedInvocation, ReusedInvocation
     from pynenc.serializers.types import KnownTypes
 
     types = KnownTypes()
-    types.register(SharedValue, DistributedInvocation, ReusedInvocation)
+    types.register(SharedValue, ResultsOf, DistributedInvocation, ReusedInvocation)
     return types
 
 

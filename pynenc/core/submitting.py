@@ -7,17 +7,22 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from pynenc.clock import system_clock_us
 from pynenc.context import RunContext, current_run, current_transaction
 from pynenc.errors import InvocationNotFound, RunnerStopped
 from pynenc.io import Op
-from pynenc.model.ids import InvocationId, id_text, new_invocation_id
+from pynenc.model.ids import InvocationId, child_invocation_id, id_text, new_invocation_id
 from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission, SubmitReply, SubmitVerdict
+from pynenc.ports.backend import ClockUs
 from pynenc.ports.orchestrator import Orchestrator
-from pynenc.ports.scheduler import RankContext, Scheduler
+from pynenc.ports.scheduler import Rank, RankContext, Scheduler
 from pynenc.ports.transaction import Transaction
+from pynenc.scheduling.ranks import checked_rank
 
 if TYPE_CHECKING:
+    from pynenc.core.run_times import RunTimes
     from pynenc.middleware.events import SubmittedCall
     from pynenc.middleware.registry import Hooks
     from pynenc.task import Task
@@ -32,6 +37,9 @@ class PreparedCall(Struct, frozen=True):
     dedupe: Dedupe | None
     after: tuple[InvocationId, ...] = ()
     after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
+    after_need: int = 0
+    key: InvocationId | None = None
+    """The id it shall have; None: one that is chosen when it is submitted."""
 
 
 class TaskTerms(Struct, frozen=True):
@@ -40,34 +48,43 @@ class TaskTerms(Struct, frozen=True):
     queue: str
     policy: bytes
     delay_us: int
+    start_at_us: int | None
     expires_us: int | None
     retention_us: int | None
     max_crashes: int
-    rank_context: RankContext
+    rank: Rank
 
     @classmethod
-    def of(cls, task: Task[..., Any], context: RunContext | None) -> TaskTerms:
-        """Return the terms of what `context`, or somebody outside of runs, submits now."""
-        queue = task.options_in_force.queue
-        parent_rank = context.claim.rank if context else None
+    def of(cls, task: Task[..., Any], rank: Rank) -> TaskTerms:
+        """Return the terms of submissions that the scheduler gave this rank."""
         return cls(
-            queue,
+            task.options_in_force.queue,
             task.encoded_policy,
             task.delay_us,
+            task.start_at_us,
             task.expires_us,
             task.retention_us,
             task.app.conf.max_crashes,
-            RankContext(task_id=task.task_id, queue=queue, parent_rank=parent_rank),
+            rank,
         )
 
 
 class Submitter:
     """Decides what a new invocation looks like and hands it to the orchestrator."""
 
-    def __init__(self, orchestrator: Orchestrator, scheduler: Scheduler, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        scheduler: Scheduler,
+        run_times: RunTimes,
+        hooks: Hooks,
+        clock: ClockUs = system_clock_us,
+    ) -> None:
         self._orchestrator = orchestrator
         self._scheduler = scheduler
+        self._run_times = run_times
         self._hooks = hooks
+        self._clock = clock
 
     def submit(self, calls: Sequence[PreparedCall]) -> Op[list[SubmitReply]]:
         """Submit in one atomic unit, as children of the running invocation if there is one.
@@ -78,7 +95,7 @@ class Submitter:
             Exception: what a middleware refused it with.
         """
         context = current_run.get()
-        ids = [context.child_id(_call_key(call)) if context else new_invocation_id() for call in calls]
+        ids = [call.key or self.id_for(call) for call in calls]
         if not self._hooks.submit or not calls:
             return self._submit(calls, ids, context)
         from pynenc.middleware.events import SubmitEvent, SubmittedCall
@@ -87,6 +104,25 @@ class Submitter:
         event = SubmitEvent(calls[0].task.app, told)
         return self._hooks.around("submit", event, self._submit(calls, ids, context, told))
 
+    def id_for(self, call: PreparedCall) -> InvocationId:
+        """Return a new id for a call: one that follows from the running invocation, if there is one."""
+        context = current_run.get()
+        return context.child_id(_call_key(call)) if context else new_invocation_id()
+
+    def resubmit(self, call: PreparedCall, *, instead_of: InvocationId, epoch: int) -> Op[SubmitReply]:
+        """Submit a call in place of one that ended at this epoch, as a child of it.
+
+        Repeating it submits nothing more.
+        """
+        if self._scheduler.wants_run_times:
+            yield from self._run_times.refresh()
+        arguments = yield from call.task.payloads.offload(call.sealed)
+        key = child_invocation_id(instead_of, epoch, _digest(b"again", call.task.task_id, call.sealed), 0)
+        terms = self._terms(call, None, self._clock())
+        item = self._submission(call, terms, key, arguments, b"", None)
+        replies = yield from self._hand_over([call], [replace(item, parent_id=instead_of)])
+        return replies[0]
+
     def _submit(
         self,
         calls: Sequence[PreparedCall],
@@ -94,13 +130,17 @@ class Submitter:
         context: RunContext | None,
         told: Sequence[SubmittedCall] = (),
     ) -> Op[list[SubmitReply]]:
+        if self._scheduler.wants_run_times:
+            yield from self._run_times.refresh()
+        now_us = self._clock()
         items: list[Submission] = []
-        terms: dict[int, TaskTerms] = {}
+        terms: dict[tuple[int, bool], TaskTerms] = {}
         for place, call in enumerate(calls):
             task = call.task
-            known = terms.get(id(task))
+            alike = id(task), bool(call.after)
+            known = terms.get(alike)
             if known is None:
-                known = terms[id(task)] = TaskTerms.of(task, context)
+                known = terms[alike] = self._terms(call, context, now_us)
             arguments = call.sealed
             if not task.payloads.fits(arguments):
                 arguments = yield from task.payloads.offload(arguments)
@@ -124,6 +164,25 @@ class Submitter:
         replies: list[SubmitReply] = yield WithinTransaction(active[1], items)
         return replies
 
+    def _terms(self, call: PreparedCall, context: RunContext | None, now_us: int) -> TaskTerms:
+        """Return the terms of what `context`, or somebody outside of runs, submits of a task now."""
+        task = call.task
+        options = task.options_in_force
+        rank = checked_rank(
+            self._scheduler,
+            RankContext(
+                task_id=task.task_id,
+                queue=options.queue,
+                now_us=now_us,
+                priority=options.priority,
+                deadline_us=None if options.deadline is None else options.deadline_us(now_us),
+                run_time_us=self._run_times.of(task.task_id) if self._scheduler.wants_run_times else None,
+                follows=bool(call.after),
+                parent_rank=context.claim.rank if context else None,
+            ),
+        )
+        return TaskTerms.of(task, rank)
+
     def _submission(
         self,
         call: PreparedCall,
@@ -133,7 +192,6 @@ class Submitter:
         meta: bytes,
         context: RunContext | None,
     ) -> Submission:
-        rank = self._scheduler.rank(terms.rank_context)
         return Submission(
             invocation_id=key,
             task_id=call.task.task_id,
@@ -141,14 +199,16 @@ class Submitter:
             queue=terms.queue,
             policy=terms.policy,
             meta=meta,
-            band=rank.band,
-            key=rank.key,
+            band=terms.rank.band,
+            key=terms.rank.key,
             delay_us=terms.delay_us,
+            start_at_us=terms.start_at_us,
             expires_us=terms.expires_us,
             retention_us=terms.retention_us,
             max_crashes=terms.max_crashes,
             after=call.after,
             after_policy=call.after_policy,
+            after_need=call.after_need,
             dedupe=call.dedupe,
             parent=context.fence if context else None,
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 Timeout = float | timedelta | None
 """Seconds or a timedelta; None waits for ever."""
@@ -96,6 +97,21 @@ class BaseInvocation(ABC, Generic[P, R]):
 
         raise NotYetAvailable("invocation.workflow (workflows)")
 
+    def then(self, task: Task[..., T], /, *args: Any, **kwargs: Any) -> BaseInvocation[..., T]:
+        """Submit a call of `task` that goes on with the result: it comes first, then `args`. Does not wait.
+
+        If this invocation does not succeed, the call ends as `task.after` says: by default it is cancelled.
+        """
+        from pynenc.core.chaining import then
+
+        return then(self.app, self, task, args, kwargs)
+
+    async def athen(self, task: Task[..., T], /, *args: Any, **kwargs: Any) -> BaseInvocation[..., T]:
+        """`then` without blocking the running event loop."""
+        from pynenc.core.chaining import athen
+
+        return await athen(self.app, self, task, args, kwargs)
+
     @abstractmethod
     def cancel(self, *, tree: bool = False, reason: str = "") -> bool:
         """Ask it to end; with `tree` also what it submitted. Return whether it had not ended before."""
@@ -166,6 +182,21 @@ class BaseInvocationGroup(ABC, Generic[P, R]):
     @abstractmethod
     def progress(self) -> GroupProgress:
         """Count how many have ended and how, right now."""
+
+    def then(self, task: Task[..., T], /, *args: Any, **kwargs: Any) -> BaseInvocation[..., T]:
+        """Submit a call of `task` that goes on with the list of results, in the order of the group. Does not wait.
+
+        If one of them does not succeed, the call ends as `task.after` says: by default it is cancelled.
+        """
+        from pynenc.core.chaining import then
+
+        return then(self.app, self, task, args, kwargs)
+
+    async def athen(self, task: Task[..., T], /, *args: Any, **kwargs: Any) -> BaseInvocation[..., T]:
+        """`then` without blocking the running event loop."""
+        from pynenc.core.chaining import athen
+
+        return await athen(self.app, self, task, args, kwargs)
 
     @abstractmethod
     def cancel(self, *, tree: bool = False, reason: str = "") -> int:

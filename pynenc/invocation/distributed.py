@@ -15,6 +15,7 @@ from pynenc.model.records import CancelVerdict, Outcome, Snapshot
 from pynenc.model.status import InvocationStatus
 
 if TYPE_CHECKING:
+    from pynenc.app import Pynenc
     from pynenc.call import Arguments
     from pynenc.task import Task
 
@@ -190,3 +191,12 @@ class ReusedInvocation(DistributedInvocation[P, R]):
         mine = self.arguments.kwargs
         theirs = DistributedInvocation(self.task, self.key).arguments.kwargs
         return {name: value for name, value in mine.items() if theirs.get(name) != value} or None
+
+
+def find_invocation(app: Pynenc, invocation_id: str) -> DistributedInvocation[..., Any]:
+    """Return the handle of an invocation; see `Pynenc.get_invocation`."""
+    key = parse_id(invocation_id)
+    snapshot = run(app.backend.state_backend.snapshots([key]))[0]
+    if snapshot is None:
+        raise InvocationNotFound(f"no invocation has the id {invocation_id}, or it was purged")
+    return DistributedInvocation(app.get_task(snapshot.call.task_id), key, sealed=snapshot.call.arguments)

@@ -6,6 +6,7 @@ microseconds since the Unix epoch. Arguments, results and errors are opaque byte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -15,6 +16,9 @@ from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.status import InvocationStatus, Reason, State
 
 # --- submit ---------------------------------------------------------------------------------------------
+
+NEWEST_FIRST = -1
+"""As the key of a submission: the store's own sequence, counted down from the top (last in, first out)."""
 
 
 class DedupePhase(IntEnum):
@@ -44,11 +48,14 @@ class Fence(Struct, frozen=True, array_like=True):
 
 
 class AfterPolicy(IntEnum):
-    """What the invocations somebody comes after must have ended in."""
+    """What the invocations somebody comes after must have ended in: all of them, or `Submission.after_need`."""
 
     ALL_SUCCEEDED = 0
-    """Any other ending cancels the one that waits (reason `dependency <id> ended <status>`)."""
+    """Once too few can still succeed, the one that waits ends CANCELLED (reason `dependency <id> ended <status>`)."""
     ALL_DONE = 1
+    """Any ending will do."""
+    SUCCEEDED_OR_FAIL = 2
+    """As ALL_SUCCEEDED, but the one that waits ends FAILED."""
 
 
 class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,8 +73,10 @@ class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     band: int = 128
     """0..255, lower runs first."""
     key: int | None = None
-    """Order within the band, 0..2**44-1; None: the store's own sequence (first in, first out)."""
+    """Order within the band, 0..2**44-1; None: the store's own sequence (first in, first out); or `NEWEST_FIRST`."""
     delay_us: int = 0
+    start_at_us: int | None = None
+    """Not begun before this instant, by the store's clock; `delay_us` does not count then."""
     expires_us: int | None = None
     """Ends EXPIRED unless it started within this time (counted from submission)."""
     retention_us: int | None = None
@@ -76,6 +85,8 @@ class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """So many runs may be lost to crashes; the next one ends it FAILED."""
     after: tuple[InvocationId, ...] = ()
     after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
+    after_need: int = 0
+    """So many of `after` have to end as `after_policy` wants; 0 means all of them."""
     dedupe: Dedupe | None = None
     parent: Fence | None = None
     """Set when submitted from inside a run: a stale parent submits nothing. Also records parent and root."""
@@ -83,6 +94,15 @@ class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Parent without a fence; ignored when `parent` is set."""
     gates: tuple[str, ...] = ()
     """Room for section 4 of the engine; stores that have no gates refuse anything but ()."""
+
+    def delay_from(self, now_us: int) -> int:
+        """Return how long it has to wait from an instant on."""
+        return self.delay_us if self.start_at_us is None else max(0, self.start_at_us - now_us)
+
+    @property
+    def delay_or_instant(self) -> int:
+        """`delay_us`, or below zero the instant `start_at_us`: how stores that are servers are told."""
+        return self.delay_us if self.start_at_us is None else -self.start_at_us
 
 
 class SubmitVerdict(IntEnum):
@@ -555,6 +575,48 @@ class ListFilter(Struct, frozen=True, kw_only=True):
     before: InvocationId | None = None
     """Only ids below this one: the cursor, newest first."""
     limit: int = 50
+
+
+class DeadMark(Struct, frozen=True, array_like=True, order=True):
+    """A place in the order of dead letters, newest ending first."""
+
+    ended_at_us: int
+    invocation_id: InvocationId
+
+
+class DeadFilter(Struct, frozen=True, kw_only=True):
+    """Which dead letters a page returns: work that ended in one of `DEAD_STATUSES`; unset fields match everything."""
+
+    statuses: tuple[InvocationStatus, ...] = (InvocationStatus.FAILED,)
+    queue: str | None = None
+    task_id: str | None = None
+    ended_before_us: int | None = None
+    ended_since_us: int | None = None
+    before: DeadMark | None = None
+    """Only those behind this mark: where the page before ended."""
+    budget: int = 500
+    """Most dead letters, of the queue if one is named, that are looked at for this page."""
+
+    def bounds(self) -> tuple[DeadMark, int]:
+        """Return the mark below which and the instant from which on a page looks."""
+        upper = DeadMark(2**62 if self.ended_before_us is None else self.ended_before_us, InvocationId(b""))
+        return (upper if self.before is None else min(upper, self.before)), self.ended_since_us or 0
+
+    def takes(self, status: InvocationStatus, task_id: str) -> bool:
+        """Whether a dead letter that was looked at belongs to the page."""
+        return status in self.statuses and self.task_id in (None, task_id)
+
+
+class DeadPage(Struct, frozen=True, kw_only=True):
+    found: tuple[Snapshot, ...]
+    """Newest ending first."""
+    before: DeadMark | None
+    """Where to go on; None: there is nothing more."""
+
+
+def dead_mark(looked_at: Sequence[DeadMark], budget: int) -> DeadMark | None:
+    """Return where to go on behind a page that looked at these, in order."""
+    return looked_at[-1] if looked_at and len(looked_at) >= budget else None
 
 
 class QueueStats(Struct, frozen=True, kw_only=True):

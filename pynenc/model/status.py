@@ -57,6 +57,12 @@ _FINAL = frozenset(
         InvocationStatus.CONCURRENCY_CONTROLLED_FINAL,
     }
 )
+DEAD_STATUSES = (
+    InvocationStatus.FAILED,
+    InvocationStatus.EXPIRED,
+    InvocationStatus.CONCURRENCY_CONTROLLED_FINAL,
+)
+"""What ended like this is a dead letter: nobody asked for it, and somebody may want it to run after all."""
 _AVAILABLE = frozenset(
     {
         InvocationStatus.REGISTERED,

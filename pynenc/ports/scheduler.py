@@ -13,22 +13,45 @@ class RankContext(Struct, frozen=True, kw_only=True):
 
     task_id: str
     queue: str
-    parent_rank: int | None
+    now_us: int
+    """When it is submitted, by the clock of who submits."""
+    priority: float = 0.0
+    """Option `priority` of the task: -100 to 100, higher first."""
+    deadline_us: int | None = None
+    """Option `deadline` of the task, as an instant."""
+    run_time_us: int | None = None
+    """How long runs of the task usually take. None: not known, or not wanted (see `Scheduler.wants_run_times`)."""
+    follows: bool = False
+    """Whether it comes after others (`task.after`)."""
+    parent_rank: int | None = None
     """Rank of the running invocation that submits this one; None outside a run."""
 
 
 class Rank(Struct, frozen=True):
-    """`band` 0..255 (lower first), then `key` 0..2**44-1 (lower first; None: order of submission)."""
+    """A place in the queue: what has the lowest rank is begun first.
+
+    `band` 0..255, then `key` 0..2**44-1, or None for the order of submission, or
+    `pynenc.scheduling.NEWEST_FIRST` for the reverse.
+    """
 
     band: int
     key: int | None
 
 
 class Scheduler(Protocol):
-    """Gives each new invocation its place in the queue."""
+    """Gives each new invocation its place in the queue.
+
+    Called once for each submission, in the process that submits; a retry keeps its rank. It may be called by several
+    threads at once.
+    """
 
     name: str
+    wants_run_times: bool = False
+    """Whether `RankContext.run_time_us` is to be looked up: a few reads of recorded outcomes, now and then."""
 
     @abstractmethod
     def rank(self, context: RankContext) -> Rank:
-        """Return the place of one invocation."""
+        """Return the place of one invocation.
+
+        What a running invocation submits should come before it: see `pynenc.scheduling.before_parent`.
+        """

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import ListFilter, Outcome, Snapshot
+from pynenc.model.records import DeadFilter, DeadPage, ListFilter, Outcome, Snapshot
 from pynenc.model.status import InvocationStatus
 
 
@@ -30,6 +30,14 @@ class StateBackend(Protocol):
     @abstractmethod
     def listing(self, wanted: ListFilter) -> Op[list[Snapshot]]:
         """Return matching invocations, newest id first, at most `limit`; go on with `before`."""
+
+    @abstractmethod
+    def dead(self, wanted: DeadFilter) -> Op[DeadPage]:
+        """Return a page of dead letters, newest ending first; go on with `before`.
+
+        Looks at what ended dead alone, never at what succeeded, and at no more than `budget` of it. Endings that come
+        meanwhile are not seen by going on.
+        """
 
     @abstractmethod
     def children(self, parent: InvocationId) -> Op[list[InvocationId]]:

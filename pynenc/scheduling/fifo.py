@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pynenc.ports.scheduler import Rank, RankContext, Scheduler
-
-_BAND_UNIT = 2**44
-_MIDDLE_BAND = 128
+from pynenc.scheduling.ranks import MIDDLE_BAND, before_parent, instant_key
 
 
 class FifoScheduler(Scheduler):
     """The default order.
 
-    A child takes the place just before its parent: what was begun is finished before anything new is begun, so
-    the number of invocations that wait for others is bounded by the depth of the trees, not by their number.
+    Args:
+        by_clock: order by the clock of who submits, to the millisecond, instead of by the store's own sequence. Such
+            ranks compare with those of the other schedulers, where one runner serves queues of several.
     """
 
     name = "fifo"
 
+    def __init__(self, *, by_clock: bool = False) -> None:
+        self.by_clock = by_clock
+
     def rank(self, context: RankContext) -> Rank:
-        if context.parent_rank is None:
-            return Rank(band=_MIDDLE_BAND, key=None)
-        band, key = divmod(context.parent_rank, _BAND_UNIT)
-        return Rank(band=band, key=max(0, key - 1))
+        key = instant_key(context.now_us) if self.by_clock else None
+        return before_parent(Rank(MIDDLE_BAND, key), context)

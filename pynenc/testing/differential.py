@@ -7,22 +7,23 @@ ids, sessions and epochs exist by then. So any list of commands is a trace, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, to_builtins
-from msgspec.structs import fields
+from msgspec import Struct
 
 from pynenc.errors import PynencError
 from pynenc.io import Op, run
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.policies import RunPolicy, encode_policy
 from pynenc.model.records import (
+    NEWEST_FIRST,
     AfterPolicy,
     Cancelled,
     Claim,
     Completion,
     Crash,
+    DeadFilter,
+    DeadMark,
     Dedupe,
     DedupePhase,
     Exchange,
@@ -41,8 +42,9 @@ from pynenc.model.records import (
     Suspend,
     Verdict,
 )
-from pynenc.model.status import InvocationStatus, Reason
+from pynenc.model.status import DEAD_STATUSES, InvocationStatus, Reason
 from pynenc.ports.backend import Backend
+from pynenc.testing.differences import PROLOGUE, code_of, first_difference
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -75,6 +77,7 @@ _WEIGHTS = {
     "outcomes": 1,
     "statuses": 1,
     "listing": 1,
+    "dead": 2,
     "children": 1,
     "count": 1,
     "purge": 1,
@@ -185,19 +188,19 @@ class Player:
     # --- doing it on every store ---
 
     def _do(self, port: str, operation: str, *arguments: Any, **options: Any) -> Any:
-        given = [_code(argument) for argument in arguments]
-        given += [f"{name}={_code(value)}" for name, value in options.items()]
+        given = [code_of(argument) for argument in arguments]
+        given += [f"{name}={code_of(value)}" for name, value in options.items()]
         self._program.append(f"perform({port!r}, {operation!r}, {', '.join(given)})")
         replies = [_attempt(backend, port, operation, arguments, options) for backend in self._backends]
         if replies[0] != replies[1]:
             raise Difference(self._explain(f"replies differ:\n  {replies[0]!r}\n  {replies[1]!r}"))
         states = [run(backend.dump()) for backend in self._backends]
         if states[0] != states[1]:
-            raise Difference(self._explain(_first_difference(states[0], states[1])))
+            raise Difference(self._explain(first_difference(states[0], states[1])))
         return replies[0]
 
     def _explain(self, difference: str) -> str:
-        return "\n".join(["", *_PROLOGUE, *self._program, "", difference])
+        return "\n".join(["", *PROLOGUE, *self._program, "", difference])
 
     def _orchestrator(self, operation: str, *arguments: Any, **options: Any) -> Any:
         return self._do("orchestrator", operation, *arguments, **options)
@@ -275,13 +278,15 @@ class Player:
             policy=policy,
             meta=b"meta" if d % 8 == 6 else b"",
             band=(128, 128, 128, 7, 200)[c % 5],
-            key=(None, None, None, 5, 1 << 43)[d % 5],
+            key=(None, None, NEWEST_FIRST, 5, 1 << 43)[d % 5],
             delay_us=(0, 0, 0, _SECOND_US, 5 * _SECOND_US)[(a + c) % 5],
+            start_at_us=self._clock.now_us + (d - 60) * 100_000 if d % 7 == 5 else None,
             expires_us=(None, None, None, _SECOND_US, 30 * _SECOND_US)[(b + d) % 5],
             retention_us=(None, None, 5 * _SECOND_US)[(c + d) % 3],
             max_crashes=(5, 0, 1)[d % 3],
             after=self._some_ids(a) if c % 4 == 3 else (),
-            after_policy=AfterPolicy(d % 2),
+            after_policy=AfterPolicy(d % 3),
+            after_need=(0, 0, 1, 2)[b % 4],
             dedupe=Dedupe(b"key %d" % (b % 2), DedupePhase(a % 4)) if d % 4 == 3 else None,
             parent=self._fence(c) if a % 8 > 5 else None,
             parent_id=self._id(d) if a % 8 == 5 else None,
@@ -435,6 +440,19 @@ class Player:
         every = tuple(InvocationStatus)
         return ((), (every[number % len(every)],), every[::2])[number % 3]
 
+    def _dead(self, command: Command) -> None:
+        known = self._ids and command.d % 3 == 2
+        wanted = DeadFilter(
+            statuses=(DEAD_STATUSES, (InvocationStatus.FAILED,))[command.a % 2],
+            task_id=(None, None, "task 1")[command.b % 3],
+            queue=(None, "default", "other", "none")[command.c % 4],
+            ended_since_us=START_US + command.b * 100_000 if command.b % 5 == 4 else None,
+            ended_before_us=START_US + command.c * _SECOND_US if command.c % 5 == 4 else None,
+            before=DeadMark(self._clock.now_us - command.a * 10_000, self._id(command.d)) if known else None,
+            budget=(500, 1, 2)[command.d % 3],
+        )
+        self._state("dead", wanted)
+
     def _children(self, command: Command) -> None:
         self._state("children", self._id(command.a))
 
@@ -460,42 +478,3 @@ def _attempt(backend: Backend, port: str, operation: str, arguments: tuple[Any, 
         return run(op)
     except PynencError as error:
         return type(error)
-
-
-def _first_difference(one: Any, other: Any, path: str = "dump") -> str:
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        for key in one:
-            if one[key] != other[key]:
-                return _first_difference(one[key], other[key], f"{path}[{key!r}]")
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for number, (left, right) in enumerate(zip(one, other, strict=True)):
-            if left != right:
-                return _first_difference(left, right, f"{path}[{number}]")
-    return f"{path} differs:\n  {to_builtins(one)!r}\n  {to_builtins(other)!r}"
-
-
-_PROLOGUE = (
-    "from pynenc.io import run",
-    "from pynenc.model.records import *",
-    "from pynenc.model.status import InvocationStatus, Reason",
-    "def perform(port, operation, *arguments, **options):",
-    "    return run(getattr(getattr(backend, port), operation)(*arguments, **options))",
-)
-
-
-def _code(value: Any) -> str:
-    """Return `value` as the shortest expression that builds it."""
-    if isinstance(value, Struct):
-        parts = [
-            f"{field.name}={_code(content)}"
-            for field in fields(value)
-            if (content := getattr(value, field.name)) != field.default
-        ]
-        return f"{type(value).__name__}({', '.join(parts)})"
-    if isinstance(value, Enum):
-        return f"{type(value).__name__}.{value.name}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_code, value)) + "]"
-    if isinstance(value, tuple):
-        return "(" + "".join(f"{_code(item)}, " for item in value) + ")"
-    return repr(value)

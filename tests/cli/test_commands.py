@@ -235,3 +235,53 @@ def test_an_app_in_a_package_is_found(folder: Folder) -> None:
     (package / "tasks.py").write_text("from pynenc import Pynenc\napp = Pynenc(app_id='store')\n")
 
     assert folder.json("queues") == []
+
+
+def test_recorded_work_is_played_under_another_scheduler(folder: Folder) -> None:
+    ids = [folder.submit(f"add({number}, 1)") for number in range(3)] + [folder.submit("mail('a')")]
+    assert folder.json("simulate", "--scheduler", "lifo", code=1)["tasks"] == []
+    folder.start_runner("--runner", "thread")
+    for each in ids:
+        folder.wait(each)
+
+    played = folder.json("simulate", "--scheduler", "mail=lifo, *=priority", "--slots", "1")
+
+    assert (played["slots"], played["played"]) == (1, 4)
+    assert [(row["task_id"], row["number"]) for row in played["tasks"]] == [("shop.add", 3), ("shop.mail", 1)]
+    assert all(row["p50_s"] <= row["p95_s"] <= row["max_s"] for row in played["tasks"])
+    assert "shop.add" in folder.pynenc("simulate", "--scheduler", "shortest", "--queue", "default")
+    assert "'fancy' is no scheduler" in folder.pynenc("simulate", "--scheduler", "fancy", code=2)
+
+
+def test_dead_letters_are_listed_shown_requeued_changed_and_discarded(folder: Folder) -> None:
+    ids = [folder.submit("fail()"), folder.submit("fail()")]
+    folder.start_runner("--runner", "thread")
+    for each in ids:
+        folder.wait(each)
+
+    rows = folder.json("dead", "list", "--queue", "default", "--reason", "design")
+    assert sorted(row["invocation_id"] for row in rows) == sorted(ids)
+    assert {(row["status"], row["attempts"], row["reason"]) for row in rows} == {
+        ("failed", 1, "ValueError: broken by design")
+    }
+    assert "broken by design" in folder.pynenc("dead", "list")
+    assert folder.json("dead", "list", "--older-than", "1") == []
+    assert folder.json("dead", "show", ids[0])["reason"] == "ValueError: broken by design"
+    assert "has no parameter" in folder.pynenc("dead", "requeue", ids[0], "--set", "x=1", code=2)
+    assert "add --yes" in folder.pynenc("dead", "discard", "--all", code=2)
+    assert "say which" in folder.pynenc("dead", "discard", code=2)
+    assert folder.json("dead", "discard", ids[0]) == {"discarded": 1}
+    assert folder.json("dead", "requeue", "--task", "shop.fail", "--yes") == {"requeued": 1}
+
+
+def test_invocations_are_cancelled_by_what_they_are(folder: Folder) -> None:
+    for _ in range(3):
+        folder.submit("mail('a')")
+    other = folder.submit("add(1, 2)")
+
+    assert "add --yes" in folder.pynenc("invocations", "cancel", "--queue", "mail", code=2)
+    assert "give IDs, or options" in folder.pynenc("invocations", "cancel", code=2)
+    assert folder.json("invocations", "cancel", "--queue", "mail", "--status", "registered", "--yes") == {
+        "cancelled": 3
+    }
+    assert folder.json("invocations", "show", other)["status"] == "registered"

@@ -30,7 +30,8 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     ),
     "client_data_store_cls": ("MemClientDataStore", "MemClientDataStore"),
     "runner_cls": ("ProcessRunner", "ProcessRunner"),
-    "scheduler": ("fifo", "fifo"),
+    "scheduler": ("mail=priority, *=lifo", {"mail": "priority", "*": "lifo"}),
+    "priority_rules": ("reports.*=-10, mail.*=2.5", {"reports.*": -10.0, "mail.*": 2.5}),
     "dev_mode_force_sync_tasks": ("yes", True),
     "logging_level": ("DEBUG", "debug"),
     "log_format": ("json", LogFormat.JSON),
@@ -145,7 +146,7 @@ def test_a_scheduler_to_come_is_refused_and_the_one_before_stays(load: Load) -> 
     conf = load()
 
     with pytest.raises(NotYetAvailable):
-        conf.scheduler = "priority"
+        conf.scheduler = "fair"
 
     assert (conf.scheduler, conf.assigned()) == ("fifo", {})
 

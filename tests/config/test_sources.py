@@ -254,7 +254,11 @@ def test_published_settings_of_redis_make_its_url(load: Load) -> None:
         (lambda load: load({"queues": "a,b:c"}), ["queues", "'a,b:c'", "without ':'"]),
         (lambda load: load({"app_id": ""}), ["app_id", "''", "1 to 200"]),
         (lambda load: load({"app_id": "../x"}), ["app_id", "'../x'", "without slashes"]),
-        (lambda load: load({"scheduler": "fancy"}), ["'fancy'", "fifo"]),
+        (lambda load: load({"scheduler": "fancy"}), ["'fancy'", "fifo", "module:Class"]),
+        (lambda load: load({"scheduler": {"mail": "fancy"}}), ["'fancy'", "fifo", "module:Class"]),
+        (lambda load: load({"scheduler": {"a:b": "fifo"}}), ["scheduler", "'a:b'", "mail=priority"]),
+        (lambda load: load({"priority_rules": "mail.*"}), ["priority_rules", "'mail.*'", "reports.*=-10"]),
+        (lambda load: load({"priority_rules": {"mail.*": 101}}), ["priority_rules", "101", "-100 to 100"]),
     ],
 )
 def test_a_mistake_is_named_with_its_source_and_what_was_expected(
@@ -277,9 +281,10 @@ def test_a_mistake_in_a_secret_does_not_show_it(load: Load) -> None:
     "values",
     [
         {"trigger_task_modules": ["app.tasks"]},
-        {"scheduler": "priority"},
+        {"scheduler": "fair"},
+        {"scheduler": {"mail": "fair"}},
         {"running_concurrency": "task"},
-        {"task": {"m.f": {"priority": 3}}},
+        {"task": {"m.f": {"running_limit": 3}}},
     ],
 )
 def test_what_this_release_does_not_have_is_refused_by_name(load: Load, values: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,12 @@ def test_every_default_may_be_given(load: Load, name: str) -> None:
         ("queue", "mail.fast", "mail.fast"),
         ("delay", 0, 0.0),
         ("expires", timedelta(days=1), 86_400.0),
+        ("priority", "2.5", 2.5),
+        ("deadline", "10min", 600.0),
+        ("deadline", "2026-01-31T08:00+01:00", datetime(2026, 1, 31, 7, tzinfo=UTC)),
+        ("deadline", datetime(2026, 1, 31, 7, tzinfo=UTC), datetime(2026, 1, 31, 7, tzinfo=UTC)),
+        ("start_at", "2026-01-31 08:00+01:00", datetime(2026, 1, 31, 7, tzinfo=UTC)),
+        ("start_at", None, None),
         ("idempotency_key", "once", "once"),
         ("idempotency_key", str, str),
         ("disable_cache_args", ["a"], ("a",)),
@@ -94,6 +100,10 @@ def test_values_are_kept_in_one_form(load: Load, name: str, given: Any, kept: An
         ("queue", "a\nb"),
         ("queue", "a" * 201),
         ("queue", None),
+        ("start_at", datetime(2026, 1, 31)),
+        ("start_at", "2026-01-31T08:00"),
+        ("start_at", "tomorrow"),
+        ("start_at", 5),
         ("idempotency_key", 3),
         ("idempotency_key", b"x"),
         ("disable_cache_args", [1]),
@@ -124,8 +134,6 @@ def test_an_unknown_option_is_named_with_the_nearest() -> None:
         ("key_arguments", ("a",)),
         ("running_limit", 2),
         ("rate_limit", "10/s"),
-        ("priority", 1),
-        ("deadline", 10),
         ("debounce", 1),
         ("reroute_on_concurrency_control", True),
         ("on_diff_non_key_args_raise", True),
@@ -238,7 +246,8 @@ def test_replacing_checks_like_a_decorator_and_keeps_the_rest(load: Load) -> Non
     [
         ({"max_retry": 1}, InvalidTaskOptionsError),
         ({"queue": ":"}, InvalidTaskOptionsError),
-        ({"priority": 1}, NotYetAvailable),
+        ({"priority": 101}, InvalidTaskOptionsError),
+        ({"running_limit": 2}, NotYetAvailable),
     ],
 )
 def test_a_wrong_replacement_is_refused(override: dict[str, Any], error: type[Exception]) -> None:

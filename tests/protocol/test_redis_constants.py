@@ -11,6 +11,7 @@ import pytest
 from pynenc.backends.memory.state import BAND_UNIT, FIRST_SEQUENCE
 from pynenc.backends.protocol_files import read_text
 from pynenc.model.records import (
+    NEWEST_FIRST,
     UNNAMED_MARGIN_US,
     AfterPolicy,
     CancelVerdict,
@@ -30,6 +31,7 @@ CONSTANTS: dict[str, Any] = json.loads(read_text("redis/constants.json"))
         ("", State),
         ("REASON_", Reason),
         ("KEY_", DedupePhase),
+        ("AFTER_", AfterPolicy),
         ("VERDICT_", Verdict),
         ("SUBMIT_", SubmitVerdict),
         ("CLAIM_", ClaimIdVerdict),
@@ -45,9 +47,9 @@ def test_numbers_are_those_of_the_code(prefix: str, kind: type[IntEnum]) -> None
 def test_texts_and_limits_are_those_of_the_code() -> None:
     for name in ("SUCCESS", "FAILED", "CANCELLED", "EXPIRED"):
         assert CONSTANTS["STATUS_" + name] == InvocationStatus[name].value
-    assert CONSTANTS["AFTER_ALL_SUCCEEDED"] == AfterPolicy.ALL_SUCCEEDED
+    assert CONSTANTS["STATUS_DROPPED"] == InvocationStatus.CONCURRENCY_CONTROLLED_FINAL.value
     assert (CONSTANTS["BAND_UNIT"], CONSTANTS["FIRST_SEQUENCE"]) == (BAND_UNIT, FIRST_SEQUENCE)
-    assert CONSTANTS["UNNAMED_MARGIN"] == UNNAMED_MARGIN_US
+    assert (CONSTANTS["UNNAMED_MARGIN"], CONSTANTS["NEWEST_FIRST"]) == (UNNAMED_MARGIN_US, NEWEST_FIRST)
 
 
 @pytest.mark.parametrize(("prefix", "size"), [("C_", "C_SIZE"), ("O_", "O_SIZE")])

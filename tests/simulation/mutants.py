@@ -139,9 +139,11 @@ _LIST = [
     Mutant(
         "dependency_may_fail",
         _MEMORY + "ending:_release_waiters",
-        "and status is not InvocationStatus.SUCCESS",
+        "and not counts(waiter.after_policy, status)",
         "and False",
     ),
+    Mutant("falls_too_early", _MEMORY + "ending:_release_waiters", "waiter.need_left > len(waiter.edges)", "True"),
+    Mutant("falls_never", _MEMORY + "ending:_release_waiters", "waiter.need_left > len(waiter.edges)", "False"),
     Mutant("cycle_unnoticed", _MEMORY + "waiting:suspend", "if cycle:", "if False:"),
     Mutant("timeout_not_told", _MEMORY + "ticking:_handle", "timed_out=True", "timed_out=False"),
     # --- notices ---

@@ -83,6 +83,11 @@ BEGIN
 END
 $$;
 
+-- How one ends that cannot run any more because of those it comes after.
+CREATE FUNCTION {api}.fallen_status(p_after_policy integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_after_policy = 2 THEN 'failed' ELSE 'cancelled' END
+$$;
+
 -- Take the edges to an ended invocation away; return the waiters that end with it, by id.
 CREATE FUNCTION {api}.release_waiters(p_id bytea, p_status text) RETURNS bytea[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -93,7 +98,9 @@ BEGIN
         SELECT l.* FROM {schema}.wait w JOIN {schema}.live l ON l.id = w.waiter WHERE w.waited = p_id ORDER BY l.id
     LOOP
         DELETE FROM {schema}.wait WHERE waiter = r.id AND waited = p_id;
-        IF r.state = 0 AND r.after_policy = 0 AND p_status <> 'success' THEN
+        IF r.state = 0 AND r.after_policy <> 1 AND p_status <> 'success' THEN
+            -- Others may still make it, if there are enough of them.
+            CONTINUE WHEN EXISTS (SELECT FROM {schema}.wait WHERE waiter = r.id OFFSET r.need_left - 1 LIMIT 1);
             PERFORM {api}.drop_edges(r.id);
             v_fallen := array_append(v_fallen, r.id);
             CONTINUE;
@@ -120,18 +127,20 @@ CREATE FUNCTION {api}.end_run(
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_queue bytea[] := ARRAY[p_id];
-    v_status text := p_status;
+    v_statuses text[] := ARRAY[p_status];
     v_fallen bytea;
+    v_fate text;
     v_place integer := 1;
 BEGIN
     PERFORM {api}.write_outcome(p_now, p_id, p_status, p_payload, p_reason, p_session);
     WHILE v_place <= cardinality(v_queue) LOOP
-        FOREACH v_fallen IN ARRAY {api}.release_waiters(v_queue[v_place], v_status) LOOP
-            PERFORM {api}.write_outcome(p_now, v_fallen, 'cancelled', '',
-                'dependency ' || {api}.id_text(v_queue[v_place]) || ' ended ' || v_status, 0);
+        FOREACH v_fallen IN ARRAY {api}.release_waiters(v_queue[v_place], v_statuses[v_place]) LOOP
+            SELECT {api}.fallen_status(after_policy) INTO v_fate FROM {schema}.live WHERE id = v_fallen;
+            PERFORM {api}.write_outcome(p_now, v_fallen, v_fate, '',
+                'dependency ' || {api}.id_text(v_queue[v_place]) || ' ended ' || v_statuses[v_place], 0);
             v_queue := array_append(v_queue, v_fallen);
+            v_statuses := array_append(v_statuses, v_fate);
         END LOOP;
-        v_status := 'cancelled';
         v_place := v_place + 1;
     END LOOP;
 END

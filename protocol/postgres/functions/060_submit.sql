@@ -1,5 +1,21 @@
 -- submit: create invocations. Idempotent by id.
 
+-- The order within the band; without one of its own (NULL, or -1 for newest first) it follows from the sequence.
+CREATE FUNCTION {api}.order_key(p_key bigint) RETURNS bigint LANGUAGE sql AS $$
+    SELECT CASE WHEN p_key IS NULL THEN nextval('{schema}.rank_sequence')
+        WHEN p_key = -1 THEN (1::bigint << 44) - 1 - nextval('{schema}.rank_sequence') ELSE p_key END
+$$;
+
+-- How long to wait from now on: a delay, or below zero the instant of the start.
+CREATE FUNCTION {api}.delay_from(p_now bigint, p_delay bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_delay < 0 THEN greatest(0, -p_delay - p_now) ELSE p_delay END
+$$;
+
+CREATE FUNCTION {api}.delays_from(p_now bigint, p_delays bigint[]) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY(SELECT {api}.delay_from(p_now, delay) FROM unnest(p_delays) WITH ORDINALITY AS d (delay, place)
+                 ORDER BY place)
+$$;
+
 -- Write plain submissions of one parent; return the ids that were new. Nothing of what these statements join is large.
 CREATE FUNCTION {api}.place_plain(
     p_now bigint, p_parent bytea, p_root bytea,
@@ -25,7 +41,7 @@ BEGIN
     ), placed AS (
         INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, reason, not_before,
             expires_at)
-        SELECT id, queue, (band::bigint << 44) + coalesce(key, nextval('{schema}.rank_sequence')), p_now, retention,
+        SELECT id, queue, (band::bigint << 44) + {api}.order_key(key), p_now, retention,
             max_crashes, CASE WHEN delay > 0 THEN 0 ELSE 1 END, CASE WHEN delay > 0 THEN 1 ELSE 0 END,
             CASE WHEN delay > 0 THEN p_now + delay END, p_now + expires
         FROM (SELECT item.* FROM item JOIN fresh USING (id) ORDER BY place) AS ordered
@@ -87,6 +103,7 @@ DECLARE
 BEGIN
     PERFORM {api}.lock_app(false);
     v_now := {api}.clock(p_now);
+    p_delay := {api}.delay_from(v_now, p_delay);
     IF p_session IS NOT NULL AND NOT {api}.holds_fence(p_parent, p_session, p_epoch) THEN
         PERFORM FROM {api}.seal;
         RETURN NEXT NULL::bytea;
@@ -128,7 +145,7 @@ DECLARE
     v_root bytea;
     v_before bigint;
     v_timed boolean := EXISTS (SELECT FROM unnest(p_delays, p_expires) AS t (delay, expires)
-                               WHERE delay > 0 OR expires IS NOT NULL);
+                               WHERE delay <> 0 OR expires IS NOT NULL);
     v_queue text;
     v_number bigint;
 BEGIN
@@ -145,6 +162,7 @@ BEGIN
         v_root := coalesce((SELECT root FROM {schema}.call WHERE id = p_parent), p_parent);
     END IF;
     IF v_timed THEN
+        p_delays := {api}.delays_from(v_now, p_delays);
         v_before := {api}.first_due();
     END IF;
     RETURN QUERY SELECT * FROM {api}.place_plain(v_now, p_parent, v_root, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
@@ -167,11 +185,13 @@ CREATE FUNCTION {api}.submit_one(
     p_now bigint, p_id bytea, p_task text, p_queue text, p_language text, p_arguments bytea, p_policy bytea,
     p_meta bytea, p_band integer, p_rank_key bigint, p_delay bigint, p_expires bigint, p_retention bigint,
     p_max_crashes integer, p_parent bytea, p_session bigint, p_epoch bigint, p_key bytea, p_phase integer,
-    p_after bytea, p_after_policy integer, OUT verdict integer, OUT id bytea
+    p_after bytea, p_after_policy integer, p_after_need integer, OUT verdict integer, OUT id bytea
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_after bytea[] := {api}.split_ids(p_after);
     v_waits bytea[];
+    v_counted integer;
+    v_need integer;
     v_failed record;
 BEGIN
     id := p_id;
@@ -203,22 +223,24 @@ BEGIN
         coalesce((SELECT c.root FROM {schema}.call c WHERE c.id = p_parent), p_parent, p_id), p_now);
     INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, not_before, expires_at,
         key, key_phase, after_policy)
-    VALUES (p_id, p_queue, (p_band::bigint << 44) + coalesce(p_rank_key, nextval('{schema}.rank_sequence')), p_now,
+    VALUES (p_id, p_queue, (p_band::bigint << 44) + {api}.order_key(p_rank_key), p_now,
         p_retention, p_max_crashes, 1, CASE WHEN p_delay > 0 THEN p_now + p_delay END, p_now + p_expires, p_key,
         p_phase, p_after_policy);
     INSERT INTO {schema}.dedupe SELECT p_key, p_id WHERE p_key IS NOT NULL;
     v_waits := ARRAY(SELECT a.id FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
                      JOIN {schema}.live l ON l.id = a.id ORDER BY place);
-    SELECT o.id, o.status INTO v_failed FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
-    JOIN {schema}.outcome o ON o.id = a.id WHERE o.status <> 'success' AND p_after_policy = 0 ORDER BY place LIMIT 1;
-    IF FOUND THEN
+    SELECT count(*) FILTER (WHERE p_after_policy = 1 OR o.status = 'success') INTO v_counted
+    FROM {schema}.outcome o WHERE o.id = ANY (v_after);
+    v_need := coalesce(nullif(least(p_after_need, cardinality(v_after)), 0), cardinality(v_after)) - v_counted;
+    IF v_need > cardinality(v_waits) THEN
+        SELECT o.id, o.status INTO v_failed FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
+        JOIN {schema}.outcome o ON o.id = a.id WHERE o.status <> 'success' ORDER BY place LIMIT 1;
         UPDATE {schema}.live l SET state = 0 WHERE l.id = p_id;
-        -- As if the edges up to the failed one had been there: the flag of those it came after may be set for nothing.
-        PERFORM {api}.end_run(p_now, p_id, 'cancelled', '',
+        PERFORM {api}.end_run(p_now, p_id, {api}.fallen_status(p_after_policy), '',
             'dependency ' || {api}.id_text(v_failed.id) || ' ended ' || v_failed.status, 0);
-    ELSIF cardinality(v_waits) > 0 THEN
+    ELSIF v_need > 0 THEN
         PERFORM {api}.add_edges(p_id, v_waits);
-        UPDATE {schema}.live l SET state = 0, reason = 2, need_left = cardinality(v_waits) WHERE l.id = p_id;
+        UPDATE {schema}.live l SET state = 0, reason = 2, need_left = v_need WHERE l.id = p_id;
     ELSIF p_delay > 0 THEN
         UPDATE {schema}.live l SET state = 0, reason = 1 WHERE l.id = p_id;
     ELSE
@@ -234,7 +256,8 @@ CREATE FUNCTION {api}.submit(
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_rank_keys bigint[], p_delays bigint[], p_expires bigint[],
     p_retentions bigint[], p_max_crashes integer[], p_parents bytea[], p_sessions bigint[], p_epochs bigint[],
-    p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[]
+    p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[],
+    p_after_needs integer[]
 ) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -245,11 +268,13 @@ BEGIN
     PERFORM FROM {api}.seal;
     v_now := {api}.clock(p_now);
     v_before := {api}.first_due();
+    p_delays := {api}.delays_from(v_now, p_delays);
     FOR i IN 1 .. cardinality(p_ids) LOOP
         SELECT s.verdict, s.id INTO verdict, id FROM {api}.submit_one(
             v_now, p_ids[i], p_tasks[i], p_queues[i], p_languages[i], p_arguments[i], p_policies[i], p_metas[i],
             p_bands[i], p_rank_keys[i], p_delays[i], p_expires[i], p_retentions[i], p_max_crashes[i], p_parents[i],
-            p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i]) AS s;
+            p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i],
+            p_after_needs[i]) AS s;
         RETURN NEXT;
     END LOOP;
     PERFORM {api}.wake_for_timer(v_before);
@@ -266,9 +291,11 @@ CREATE FUNCTION {api}.submit_within(
     p_max_crashes integer[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    v_now bigint := {api}.clock(p_now);
 BEGIN
-    RETURN QUERY SELECT * FROM {api}.place_plain({api}.clock(p_now), NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
-        p_bands, p_keys, p_delays, p_expires, p_retentions, p_max_crashes);
+    RETURN QUERY SELECT * FROM {api}.place_plain(v_now, NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
+        p_bands, p_keys, {api}.delays_from(v_now, p_delays), p_expires, p_retentions, p_max_crashes);
     PERFORM pg_notify('{schema}', '*');
 END
 $$;

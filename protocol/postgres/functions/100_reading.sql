@@ -56,6 +56,32 @@ RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started b
     ORDER BY c.id DESC
 $$;
 
+-- What ended dead, newest ending first, below a mark and not before an instant; with a queue, its alone.
+CREATE FUNCTION {api}.dead(
+    p_now bigint, p_queue text, p_below bigint, p_below_id bytea, p_since bigint, p_budget integer
+) RETURNS TABLE (id bytea, ended_at bigint, status text, task_id text) LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    IF EXISTS (SELECT FROM {api}.seal) THEN
+        RETURN;
+    ELSIF p_queue IS NULL THEN
+        RETURN QUERY SELECT o.id, o.ended_at, o.status, c.task_id FROM (
+            SELECT d.id, d.ended_at, d.status FROM {schema}.outcome d
+            WHERE d.status IN ('failed', 'expired', 'concurrency_controlled_final')
+                AND (d.ended_at, d.id) < (p_below, p_below_id) AND d.ended_at >= p_since
+            ORDER BY d.ended_at DESC, d.id DESC LIMIT p_budget
+        ) AS o JOIN {schema}.call c ON c.id = o.id ORDER BY o.ended_at DESC, o.id DESC;
+    ELSE
+        RETURN QUERY SELECT o.id, o.ended_at, o.status, c.task_id FROM (
+            SELECT d.id, d.ended_at, d.status FROM {schema}.outcome d
+            WHERE d.status IN ('failed', 'expired', 'concurrency_controlled_final') AND d.queue = p_queue
+                AND (d.ended_at, d.id) < (p_below, p_below_id) AND d.ended_at >= p_since
+            ORDER BY d.ended_at DESC, d.id DESC LIMIT p_budget
+        ) AS o JOIN {schema}.call c ON c.id = o.id ORDER BY o.ended_at DESC, o.id DESC;
+    END IF;
+END
+$$;
+
 CREATE FUNCTION {api}.tally(p_now bigint, p_task text)
 RETURNS TABLE (status text, state smallint, reason smallint, started boolean, number bigint) LANGUAGE sql STABLE AS $$
     SELECT o.status, l.state, l.reason, l.started_at IS NOT NULL, count(*)

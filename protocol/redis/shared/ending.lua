@@ -49,6 +49,20 @@ function engine.met(r)
   engine.touch(r)
 end
 
+-- Whether somebody ended as one that comes after it wants.
+function engine.counts(policy, status)
+  return policy == AFTER_ALL_DONE or status == STATUS_SUCCESS
+end
+
+-- How one ends that cannot run any more because of those it comes after, and the reason.
+function engine.fallen_status(policy)
+  return policy == AFTER_SUCCEEDED_OR_FAIL and STATUS_FAILED or STATUS_CANCELLED
+end
+
+function engine.why_broken(dependency, status)
+  return 'dependency ' .. engine.id_text(dependency) .. ' ended ' .. status
+end
+
 -- Take the edges to an ended invocation away; return the waiters that end with it, by id.
 function engine.release_waiters(id, status)
   local fallen = {}
@@ -59,9 +73,11 @@ function engine.release_waiters(id, status)
     local r = engine.record(waiter)
     if r then
       engine.touch(r)
-      if r[C_STATE] == BLOCKED and r[C_AFTER_POLICY] == AFTER_ALL_SUCCEEDED and status ~= STATUS_SUCCESS then
-        engine.drop_edges(r)
-        fallen[#fallen + 1] = r
+      if r[C_STATE] == BLOCKED and not engine.counts(r[C_AFTER_POLICY], status) then
+        if r[C_NEED_LEFT] > call('SCARD', P .. 'p' .. waiter) then
+          engine.drop_edges(r)
+          fallen[#fallen + 1] = r
+        end
       else
         r[C_NEED_LEFT] = r[C_NEED_LEFT] - 1
         if r[C_NEED_LEFT] == 0 then engine.met(r) end
@@ -100,9 +116,9 @@ function engine.finish_record(r, status, payload, reason, session)
     local over, how = queue[place][1], queue[place][2]
     if engine.is_flagged(over[C_FLAGS], HAS_WAITERS) then
       for _, waiter in ipairs(engine.release_waiters(over.id, how)) do
-        local why = 'dependency ' .. engine.id_text(over.id) .. ' ended ' .. how
-        engine.write_outcome(waiter, STATUS_CANCELLED, '', why, 0, waiter[C_WORKER])
-        queue[#queue + 1] = { waiter, STATUS_CANCELLED }
+        local fate = engine.fallen_status(waiter[C_AFTER_POLICY])
+        engine.write_outcome(waiter, fate, '', engine.why_broken(over.id, how), 0, waiter[C_WORKER])
+        queue[#queue + 1] = { waiter, fate }
       end
     end
     place = place + 1

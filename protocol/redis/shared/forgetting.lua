@@ -16,9 +16,8 @@ function engine.forget(id, o)
   if parent then call('SREM', P .. 'h' .. parent, id) end
   if o[O_KEY] ~= '' then engine.free_key(id, o[O_KEY]) end
   engine.count_call(o[O_REGISTERED_AT], -1)
-  call('ZREM', P .. 'e', id)
+  engine.drop_outcome(id, o)
   call('ZREM', P .. 'all', id)
-  outcomes[id] = false
 end
 
 function engine.oldest_call()

@@ -208,6 +208,25 @@ function engine.write_records()
   engine.call_many('DEL', nil, gone)
 end
 
+-- The entry of an outcome in the index of the dead, whose order is that of bytes; nothing if it is not among them.
+function engine.dead_entry(id, o)
+  local status = o[O_STATUS]
+  if status == STATUS_FAILED or status == STATUS_EXPIRED or status == STATUS_DROPPED then
+    return string.format('%020.0f', o[O_ENDED_AT]) .. id
+  end
+end
+
+-- Take an outcome out of its indexes.
+function engine.drop_outcome(id, o)
+  call('ZREM', P .. 'e', id)
+  local entry = engine.dead_entry(id, o)
+  if entry then
+    call('ZREM', P .. 'f', entry)
+    call('ZREM', P .. 'f' .. o[O_QUEUE], entry)
+  end
+  outcomes[id] = false
+end
+
 function engine.write_outcomes()
   local written, expiring = {}, {}
   for place = 1, #ended, 2 do
@@ -217,6 +236,11 @@ function engine.write_outcomes()
     if o[O_EXPIRES_AT] then
       expiring[#expiring + 1] = o[O_EXPIRES_AT]
       expiring[#expiring + 1] = id
+    end
+    local entry = engine.dead_entry(id, o)
+    if entry then
+      call('ZADD', P .. 'f', 0, entry)
+      call('ZADD', P .. 'f' .. o[O_QUEUE], 0, entry)
     end
   end
   engine.call_many('MSET', nil, written, 2)

@@ -31,8 +31,7 @@ def requeue(state: MemoryState, ids: Sequence[InvocationId], now_us: int) -> lis
 
 
 def _put_back(state: MemoryState, invocation_id: InvocationId, now_us: int) -> None:
-    outcome = state.outcomes.pop(invocation_id)
-    kept = state.kept.pop(invocation_id)
+    outcome, kept = state.drop_outcome(invocation_id)
     failed = outcome.status is InvocationStatus.FAILED
     state.attempts.setdefault(invocation_id, []).append(
         Attempt(
@@ -88,6 +87,7 @@ def _purge_everything(state: MemoryState) -> int:
         state.blobs,
     ):
         kept.clear()
+    state.dead = {None: []}
     for index in (*state.ready.values(), *state.resumable.values(), state.due, state.retention):
         index.clear()
     for session in state.sessions.values():

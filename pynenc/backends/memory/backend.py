@@ -25,6 +25,8 @@ from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
     ClaimIdReply,
+    DeadFilter,
+    DeadPage,
     Exchange,
     ExchangeReply,
     ListFilter,
@@ -137,6 +139,9 @@ class MemoryStateBackend(StateBackend):
 
     def listing(self, wanted: ListFilter) -> Op[list[Snapshot]]:
         return (yield from self._store.atomic(lambda state, _: queries.listing(state, wanted)))
+
+    def dead(self, wanted: DeadFilter) -> Op[DeadPage]:
+        return (yield from self._store.atomic(lambda state, _: queries.dead(state, wanted)))
 
     def children(self, parent: InvocationId) -> Op[list[InvocationId]]:
         return (yield from self._store.atomic(lambda state, _: sorted(state.children.get(parent, ()))))

@@ -139,10 +139,7 @@ def _take_in(state: MemoryState, item: Carried) -> None:
     if outcome is None:
         _take_in_live(state, item)
         return
-    state.outcomes[each] = outcome
-    state.kept[each] = Kept(item.band, item.retention_us, item.max_crashes, item.dedupe)
-    if outcome.expires_at_us is not None:
-        state.retention.add(outcome.expires_at_us, each)
+    state.keep_outcome(outcome, Kept(item.band, item.retention_us, item.max_crashes, item.dedupe))
 
 
 def _take_in_live(state: MemoryState, item: Carried) -> None:

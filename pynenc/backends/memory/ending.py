@@ -6,8 +6,9 @@ from collections import deque
 from typing import TypeAlias
 
 from pynenc.backends.memory.state import Kept, MemoryState, Record
-from pynenc.model.ids import InvocationId, SessionId, id_text
-from pynenc.model.records import AfterPolicy, Attempt, CancelNotice, DedupePhase, FinishedNotice, Outcome
+from pynenc.model.dependencies import counts, fallen_status, why_broken
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import Attempt, CancelNotice, DedupePhase, FinishedNotice, Outcome
 from pynenc.model.status import InvocationStatus, Reason, State
 
 NO_SESSION = SessionId(0)
@@ -35,8 +36,8 @@ def end(
         ended = queue.popleft()
         _write_outcome(state, ended, now_us)
         for waiter in _release_waiters(state, ended[0].id, ended[1]):
-            why = f"dependency {id_text(ended[0].id)} ended {ended[1].value}"
-            queue.append((waiter, InvocationStatus.CANCELLED, b"", why, NO_SESSION, waiter.worker))
+            why = why_broken(ended[0].id, ended[1])
+            queue.append((waiter, fallen_status(waiter.after_policy), b"", why, NO_SESSION, waiter.worker))
 
 
 def _write_outcome(state: MemoryState, ending: _Ending, now_us: int) -> None:
@@ -58,10 +59,7 @@ def _write_outcome(state: MemoryState, ending: _Ending, now_us: int) -> None:
         ended_at_us=now_us,
         expires_at_us=expires,
     )
-    state.outcomes[record.id] = outcome
-    state.kept[record.id] = Kept(record.band, record.retention_us, record.max_crashes, record.dedupe)
-    if expires is not None:
-        state.retention.add(expires, record.id)
+    state.keep_outcome(outcome, Kept(record.band, record.retention_us, record.max_crashes, record.dedupe))
     drop_edges(state, record)
     disown(state, record)
     del state.records[record.id]
@@ -95,13 +93,10 @@ def _release_waiters(state: MemoryState, ended: InvocationId, status: Invocation
     for waiter_id in sorted(state.waiters.pop(ended, ())):
         waiter = state.records[waiter_id]
         waiter.edges.discard(ended)
-        if (
-            waiter.state is State.BLOCKED
-            and waiter.after_policy is AfterPolicy.ALL_SUCCEEDED
-            and status is not InvocationStatus.SUCCESS
-        ):
-            drop_edges(state, waiter)
-            fallen.append(waiter)
+        if waiter.state is State.BLOCKED and not counts(waiter.after_policy, status):
+            if waiter.need_left > len(waiter.edges):
+                drop_edges(state, waiter)
+                fallen.append(waiter)
             continue
         waiter.need_left -= 1
         if waiter.need_left == 0:

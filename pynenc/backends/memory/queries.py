@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from pynenc.backends.memory.sessions import row_of
@@ -10,12 +11,16 @@ from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     Awaited,
     Control,
+    DeadFilter,
+    DeadMark,
+    DeadPage,
     ListFilter,
     QueueStats,
     SessionKind,
     SessionRow,
     Snapshot,
     Standing,
+    dead_mark,
 )
 from pynenc.model.status import InvocationStatus, State, live_status
 
@@ -93,6 +98,20 @@ def _matches(state: MemoryState, invocation_id: InvocationId, wanted: ListFilter
         and wanted.queue in (None, call.queue)
         and wanted.parent_id in (None, call.parent_id)
         and (not wanted.statuses or status(state, invocation_id) in wanted.statuses)
+    )
+
+
+def dead(state: MemoryState, wanted: DeadFilter) -> DeadPage:
+    """Return a page of what ended dead, newest ending first."""
+    upper, since_us = wanted.bounds()
+    marks = state.dead.get(wanted.queue, [])
+    end = bisect_left(marks, upper)
+    begin = max(bisect_left(marks, DeadMark(since_us, InvocationId(b""))), end - wanted.budget)
+    looked_at = marks[begin:end][::-1]
+    found = [each for each in (snapshot(state, mark.invocation_id) for mark in looked_at) if each and each.outcome]
+    return DeadPage(
+        found=tuple(each for each in found if each.outcome and wanted.takes(each.outcome.status, each.call.task_id)),
+        before=dead_mark(looked_at, wanted.budget),
     )
 
 

@@ -6,6 +6,7 @@ Every operation is a function of (state, request, now) in its own module; nothin
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,12 +17,13 @@ from pynenc.model.records import (
     Call,
     CancelNotice,
     Claim,
+    DeadMark,
     Dedupe,
     FinishedNotice,
     Outcome,
     SessionInfo,
 )
-from pynenc.model.status import Reason, State
+from pynenc.model.status import DEAD_STATUSES, Reason, State
 
 BAND_UNIT = 2**44
 FIRST_SEQUENCE = 2**20
@@ -149,6 +151,8 @@ class MemoryState:
         self.resumable: dict[SessionId, TokenIndex] = {}
         self.due = TokenIndex()
         self.retention = TokenIndex()
+        self.dead: dict[str | None, list[DeadMark]] = {None: []}
+        """What ended dead, oldest ending first: of each queue, and of all (None)."""
         self.next_sequence = FIRST_SEQUENCE
         self.last_session = 0
         self.seal = ""
@@ -210,6 +214,27 @@ class MemoryState:
             self.retention.drop_first()
         return None
 
+    # --- endings ---
+
+    def keep_outcome(self, outcome: Outcome, kept: Kept) -> None:
+        """Write an outcome and put it into the indexes that it calls for."""
+        self.outcomes[outcome.invocation_id] = outcome
+        self.kept[outcome.invocation_id] = kept
+        if outcome.expires_at_us is not None:
+            self.retention.add(outcome.expires_at_us, outcome.invocation_id)
+        if outcome.status in DEAD_STATUSES:
+            for queue in (None, self.calls[outcome.invocation_id].queue):
+                insort(self.dead.setdefault(queue, []), _mark(outcome))
+
+    def drop_outcome(self, invocation_id: InvocationId) -> tuple[Outcome, Kept]:
+        """Take an outcome away, out of the index of the dead, too; the other one forgets it by itself."""
+        outcome = self.outcomes.pop(invocation_id)
+        if outcome.status in DEAD_STATUSES:
+            for queue in (None, self.calls[invocation_id].queue):
+                marks = self.dead[queue]
+                del marks[bisect_left(marks, _mark(outcome))]
+        return outcome, self.kept.pop(invocation_id)
+
     def take_sequence(self) -> int:
         sequence = self.next_sequence
         self.next_sequence += 1
@@ -239,6 +264,10 @@ class Kept:
     retention_us: int | None
     max_crashes: int
     dedupe: Dedupe | None
+
+
+def _mark(outcome: Outcome) -> DeadMark:
+    return DeadMark(outcome.ended_at_us, outcome.invocation_id)
 
 
 def serves(queues: tuple[str, ...], queue: str) -> bool:

@@ -7,9 +7,17 @@ from collections.abc import Sequence
 from pynenc.backends.memory.ending import end
 from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record
 from pynenc.errors import NotYetAvailable
-from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import AfterPolicy, Call, Fence, Submission, SubmitReply, SubmitVerdict
-from pynenc.model.status import InvocationStatus, Reason, State
+from pynenc.model.dependencies import fallen_status, outlook
+from pynenc.model.ids import InvocationId
+from pynenc.model.records import (
+    NEWEST_FIRST,
+    Call,
+    Fence,
+    Submission,
+    SubmitReply,
+    SubmitVerdict,
+)
+from pynenc.model.status import Reason, State
 
 
 def submit(state: MemoryState, items: Sequence[Submission], now_us: int) -> list[SubmitReply]:
@@ -56,15 +64,15 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         root_id=parent_call.root_id if parent_call else parent or item.invocation_id,
         created_at_us=now_us,
     )
-    key = state.take_sequence() if item.key is None else item.key
+    delay_us = item.delay_from(now_us)
     record = Record(
         call=call,
-        rank=item.band * BAND_UNIT + key,
+        rank=item.band * BAND_UNIT + _key(state, item.key),
         registered_at_us=now_us,
         retention_us=item.retention_us,
         max_crashes=item.max_crashes,
         expires_at_us=None if item.expires_us is None else now_us + item.expires_us,
-        not_before_us=now_us + item.delay_us if item.delay_us > 0 else None,
+        not_before_us=now_us + delay_us if delay_us > 0 else None,
         dedupe=item.dedupe,
         after_policy=item.after_policy,
     )
@@ -78,18 +86,24 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
     return record
 
 
+def _key(state: MemoryState, wanted: int | None) -> int:
+    """Return the order within the band; without one of its own it follows from the sequence."""
+    if wanted is None:
+        return state.take_sequence()
+    return BAND_UNIT - 1 - state.take_sequence() if wanted == NEWEST_FIRST else wanted
+
+
 def _place(state: MemoryState, record: Record, item: Submission, now_us: int) -> None:
     """Decide whether it can run now, later, after others, or not at all."""
-    for dependency in dict.fromkeys(item.after):
-        outcome = state.outcomes.get(dependency)
-        if outcome is None:
-            add_edge(state, record, dependency)
-        elif item.after_policy is AfterPolicy.ALL_SUCCEEDED and outcome.status is not InvocationStatus.SUCCESS:
-            reason = f"dependency {id_text(dependency)} ended {outcome.status.value}"
-            record.state = State.BLOCKED
-            end(state, record, InvocationStatus.CANCELLED, now_us, reason=reason)
-            return
-    record.need_left = len(record.edges)
+    ended = {each: state.outcomes[each].status for each in item.after if each in state.outcomes}
+    view = outlook(item, ended)
+    if view.broken:
+        record.state = State.BLOCKED
+        end(state, record, fallen_status(item.after_policy), now_us, reason=view.broken)
+        return
+    for dependency in view.awaited:
+        add_edge(state, record, dependency)
+    record.need_left = view.need
     if record.edges:
         record.state, record.reason = State.BLOCKED, Reason.DEPENDENCIES
     elif record.not_before_us is not None:

@@ -99,8 +99,7 @@ def _drop_unnamed(state: MemoryState, budget: int, now_us: int) -> None:
 
 def forget(state: MemoryState, invocation_id: InvocationId) -> None:
     """Drop everything that is known of a final invocation."""
-    del state.outcomes[invocation_id]
-    kept = state.kept.pop(invocation_id)
+    _, kept = state.drop_outcome(invocation_id)
     call = state.calls.pop(invocation_id)
     state.attempts.pop(invocation_id, None)
     state.progress.pop(invocation_id, None)

@@ -35,7 +35,7 @@ SUBMIT_WITHIN = (
 )
 SUBMIT = (
     "submit(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], bigint[], "
-    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[])"
+    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[], integer[])"
 )
 EXCHANGE = (
     "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
@@ -72,7 +72,7 @@ def _likeness(item: Submission) -> tuple[Any, ...]:
         item.policy,
         item.meta,
         item.band,
-        item.delay_us,
+        item.delay_or_instant,
         item.expires_us,
         item.retention_us,
         item.max_crashes,
@@ -100,7 +100,7 @@ def submission_columns(items: Sequence[Submission]) -> list[Array]:
         byteas([item.meta for item in items]),
         integers([item.band for item in items]),
         bigints([item.key for item in items]),
-        bigints([item.delay_us for item in items]),
+        bigints([item.delay_or_instant for item in items]),
         bigints([item.expires_us for item in items]),
         bigints([item.retention_us for item in items]),
         integers([item.max_crashes for item in items]),
@@ -117,6 +117,7 @@ def rare_columns(items: Sequence[Submission]) -> list[Array]:
         integers([item.dedupe.phase.value if item.dedupe else 0 for item in items]),
         byteas([b"".join(item.after) for item in items]),
         integers([item.after_policy.value for item in items]),
+        integers([item.after_need for item in items]),
     ]
 
 

@@ -8,7 +8,7 @@ from pynenc.backends.postgresql.database import Database
 from pynenc.backends.postgresql.rows import outcome_of, snapshot_of, status_of
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import ListFilter, Outcome, Snapshot
+from pynenc.model.records import DeadFilter, DeadMark, DeadPage, ListFilter, Outcome, Snapshot, dead_mark
 from pynenc.model.status import InvocationStatus
 from pynenc.ports.state_backend import StateBackend
 
@@ -53,6 +53,17 @@ class PostgresqlStateBackend(StateBackend):
             before, more = rows[-1][0] if rows else None, len(rows) == budget
         snapshots = yield from self.snapshots(found[: wanted.limit])
         return [each for each in snapshots if each is not None]
+
+    def dead(self, wanted: DeadFilter) -> Op[DeadPage]:
+        upper, since_us = wanted.bounds()
+        rows = yield from self._database.call(
+            "dead(text, bigint, bytea, bigint, integer)",
+            *(wanted.queue, upper.ended_at_us, upper.invocation_id, since_us, wanted.budget),
+        )
+        wanted_ids = [row[0] for row in rows if wanted.takes(InvocationStatus(row[2]), row[3])]
+        found = yield from self.snapshots(wanted_ids)
+        marks = [DeadMark(row[1], row[0]) for row in rows]
+        return DeadPage(found=tuple(each for each in found if each is not None), before=dead_mark(marks, wanted.budget))
 
     def children(self, parent: InvocationId) -> Op[list[InvocationId]]:
         rows = yield from self._database.call("children(bytea)", parent)

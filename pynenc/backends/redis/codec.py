@@ -67,7 +67,7 @@ def submission_fields(item: Submission) -> list[Any]:
         item.queue,
         item.band,
         False if item.key is None else item.key,
-        item.delay_us,
+        item.delay_or_instant,
         False if item.expires_us is None else item.expires_us,
         False if item.retention_us is None else item.retention_us,
         item.max_crashes,
@@ -79,12 +79,13 @@ def submission_fields(item: Submission) -> list[Any]:
         parent.session if parent else 0,
         parent.epoch if parent else 0,
         call,
+        item.after_need,
     ]
 
 
 _ALIKE = attrgetter(
     *("task_id", "queue", "language", "policy", "meta", "band", "retention_us", "max_crashes"),
-    *("key", "delay_us", "expires_us", "after", "dedupe", "parent", "parent_id"),
+    *("key", "delay_or_instant", "expires_us", "after", "dedupe", "parent", "parent_id"),
 )
 _NOTHING_ELSE = (None, 0, None, (), None, None, None)
 

@@ -9,7 +9,7 @@ from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import outcome_in, pack, snapshot_of, status_of
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import ListFilter, Outcome, Snapshot
+from pynenc.model.records import DeadFilter, DeadMark, DeadPage, ListFilter, Outcome, Snapshot, dead_mark
 from pynenc.model.status import InvocationStatus
 from pynenc.ports.state_backend import StateBackend
 
@@ -50,6 +50,24 @@ class RedisStateBackend(StateBackend):
             before, more = rows[-1][0] if rows else b"", len(rows) == _CHUNK
         snapshots = yield from self.snapshots(found[: wanted.limit])
         return [each for each in snapshots if each is not None]
+
+    def dead(self, wanted: DeadFilter) -> Op[DeadPage]:
+        upper, since_us = wanted.bounds()
+        request = (
+            (wanted.queue or "").encode(),
+            b"%020d" % upper.ended_at_us + upper.invocation_id,
+            b"%020d" % since_us,
+            wanted.budget,
+        )
+        rows = yield from self._caller.read("dead", pack(request))
+        marks = [DeadMark(int(entry[:20]), InvocationId(entry[20:])) for entry, _, _ in rows]
+        ids = [
+            mark.invocation_id
+            for mark, (_, task, status) in zip(marks, rows, strict=True)
+            if status and wanted.takes(InvocationStatus(status.decode()), task.decode())
+        ]
+        found = yield from self.snapshots(ids)
+        return DeadPage(found=tuple(each for each in found if each is not None), before=dead_mark(marks, wanted.budget))
 
     def children(self, parent: InvocationId) -> Op[list[InvocationId]]:
         ids = yield from self._caller.call("children", parent)

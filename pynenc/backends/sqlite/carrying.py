@@ -11,7 +11,6 @@ from pynenc.backends.sqlite.administration import purge
 from pynenc.backends.sqlite.queries import snapshots
 from pynenc.backends.sqlite.requests import View
 from pynenc.backends.sqlite.rows import (
-    ANY_ENDING,
     ATTEMPT_COLUMNS,
     AWAITED,
     CALL_COLUMNS,
@@ -20,6 +19,8 @@ from pynenc.backends.sqlite.rows import (
     OUTCOME_COLUMNS,
     STATUS_CODES,
     Live,
+    policy_flags,
+    policy_of,
     select_in,
 )
 from pynenc.backends.sqlite.sealing import kept_seal
@@ -140,7 +141,7 @@ def _carried(
         band=band,
         retention_us=retention,
         max_crashes=max_crashes,
-        after_policy=AfterPolicy.ALL_DONE if edges and flags & ANY_ENDING else AfterPolicy.ALL_SUCCEEDED,
+        after_policy=policy_of(flags) if edges else AfterPolicy.ALL_SUCCEEDED,
         edges=tuple(edges),
         dedupe=dedupe,
     )
@@ -195,11 +196,9 @@ def _live_row(unit: Unit, item: Carried) -> tuple[Any, ...]:
     control = item.snapshot.control
     assert control is not None
     # That nobody waits for it is not known before everything is here.
-    flags = AWAITED
+    flags = AWAITED | policy_flags(item.after_policy)
     if item.dedupe is not None:
         flags |= KEYED
-    if item.after_policy is not AfterPolicy.ALL_SUCCEEDED:
-        flags |= ANY_ENDING
     live = Live(
         id=item.snapshot.call.invocation_id,
         state=control.state.value,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 
 from pynenc.backends.sqlite.rows import (
-    ANY_ENDING,
     AWAITED,
     BLOCKED,
     KEYED,
@@ -15,9 +14,11 @@ from pynenc.backends.sqlite.rows import (
     WAIT_TIMED_OUT,
     WATCHED,
     Live,
+    policy_of,
 )
 from pynenc.backends.sqlite.unit import Unit
-from pynenc.model.ids import InvocationId, id_text
+from pynenc.model.dependencies import counts, fallen_status, why_broken
+from pynenc.model.ids import InvocationId
 from pynenc.model.records import DedupePhase
 from pynenc.model.status import InvocationStatus, Reason
 
@@ -44,9 +45,9 @@ def end(
         each, how, result, why, by = ended.popleft()
         _end_one(unit, each, how, result, why, by)
         if each.flags & AWAITED:
-            detail = f"dependency {id_text(each.id)} ended {how.value}"
+            detail = why_broken(each.id, how)
             for fallen in _release_waiters(unit, each.id, how):
-                ended.append((fallen, InvocationStatus.CANCELLED, b"", detail, 0))
+                ended.append((fallen, fallen_status(policy_of(fallen.flags)), b"", detail, 0))
 
 
 def _end_one(unit: Unit, live: Live, status: InvocationStatus, payload: bytes, reason: str, session: int) -> None:
@@ -71,10 +72,10 @@ def _release_waiters(unit: Unit, ended: InvocationId, status: InvocationStatus) 
         waiter = unit.live(waiter_id)
         if waiter is None:
             continue
-        success_needed = waiter.state == BLOCKED and not waiter.flags & ANY_ENDING
-        if success_needed and status is not InvocationStatus.SUCCESS:
-            drop_edges(unit, waiter)
-            fallen.append(waiter)
+        if waiter.state == BLOCKED and not counts(policy_of(waiter.flags), status):
+            if not _has_edges(unit, waiter.id, waiter.need_left):
+                drop_edges(unit, waiter)
+                fallen.append(waiter)
             continue
         waiter.need_left -= 1
         if waiter.need_left == 0:
@@ -84,11 +85,19 @@ def _release_waiters(unit: Unit, ended: InvocationId, status: InvocationStatus) 
     return fallen
 
 
+def _has_edges(unit: Unit, waiter: InvocationId, number: int) -> bool:
+    """Whether it still waits for so many."""
+    statement = "SELECT 1 FROM wait WHERE waiter = ? LIMIT 1 OFFSET ?"
+    return unit.connection.execute(statement, (waiter, number - 1)).fetchone() is not None
+
+
 def met(unit: Unit, waiter: Live) -> None:
     """What `waiter` waited for is there."""
     if waiter.state == SUSPENDED:
         resume(unit, waiter, timed_out=False)
-    elif waiter.not_before is not None:
+        return
+    drop_edges(unit, waiter)
+    if waiter.not_before is not None:
         waiter.reason = Reason.DELAYED
         unit.changed(waiter)
     else:

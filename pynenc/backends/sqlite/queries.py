@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+import msgspec
+
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.rows import (
     ATTEMPT_COLUMNS,
@@ -27,6 +29,9 @@ from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     Attempt,
     Awaited,
+    DeadFilter,
+    DeadMark,
+    DeadPage,
     ListFilter,
     Outcome,
     QueueStats,
@@ -34,6 +39,7 @@ from pynenc.model.records import (
     SessionRow,
     Snapshot,
     Standing,
+    dead_mark,
 )
 from pynenc.model.status import InvocationStatus, Reason, State, ready_status
 
@@ -109,6 +115,21 @@ def listing(connection: Any, names: QueueNames, wanted: ListFilter) -> list[Snap
         )
     ]
     return [found for found in snapshots(connection, names, ids) if found is not None]
+
+
+def dead(connection: Any, names: QueueNames, wanted: DeadFilter) -> DeadPage:
+    """Return a page of what ended dead, newest ending first."""
+    upper, since_us = wanted.bounds()
+    in_queue = "" if wanted.queue is None else "AND c.queue = (SELECT id FROM queue WHERE name = ?)"
+    rows = connection.execute(
+        "SELECT o.id, o.ended_at, o.status, c.task_id FROM outcome o INDEXED BY outcome_dead "
+        "CROSS JOIN call c ON c.id = o.id WHERE o.status IN (2, 4, 5) AND o.ended_at >= ? "
+        f"AND (o.ended_at, o.id) < (?, ?) {in_queue} ORDER BY o.ended_at DESC, o.id DESC LIMIT ?",
+        (since_us, *msgspec.structs.astuple(upper), *(() if wanted.queue is None else (wanted.queue,)), wanted.budget),
+    ).fetchall()
+    found = snapshots(connection, names, [row[0] for row in rows if wanted.takes(STATUSES[row[2]], row[3])])
+    marks = [DeadMark(row[1], row[0]) for row in rows]
+    return DeadPage(found=tuple(each for each in found if each is not None), before=dead_mark(marks, wanted.budget))
 
 
 def count(connection: Any, task_id: str | None, wanted: Sequence[InvocationStatus]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from pynenc.model.ids import Epoch, InvocationId, SessionId
-from pynenc.model.records import Attempt, Call, Control, Outcome
+from pynenc.model.records import AfterPolicy, Attempt, Call, Control, Outcome
 from pynenc.model.status import InvocationStatus, Reason, State
 
 BAND_UNIT = 2**44
@@ -16,7 +16,25 @@ BAND_UNIT = 2**44
 BLOCKED, READY, OWNED, SUSPENDED = int(State.BLOCKED), int(State.READY), int(State.OWNED), int(State.SUSPENDED)
 
 # Bits of live.flags, see the schema.
-AWAITED, WATCHED, KEYED, ANY_ENDING, WAIT_TIMED_OUT = 1, 2, 4, 8, 16
+AWAITED, WATCHED, KEYED, ANY_ENDING, WAIT_TIMED_OUT, FAILS_ALONG = 1, 2, 4, 8, 16, 32
+_POLICY_FLAGS = {
+    AfterPolicy.ALL_SUCCEEDED: 0,
+    AfterPolicy.ALL_DONE: ANY_ENDING,
+    AfterPolicy.SUCCEEDED_OR_FAIL: FAILS_ALONG,
+}
+
+
+def policy_flags(policy: AfterPolicy) -> int:
+    """Return the bits of live.flags that stand for a policy."""
+    return _POLICY_FLAGS.get(policy, 0)
+
+
+def policy_of(flags: int) -> AfterPolicy:
+    """Return the policy that bits of live.flags stand for."""
+    if flags & ANY_ENDING:
+        return AfterPolicy.ALL_DONE
+    return AfterPolicy.SUCCEEDED_OR_FAIL if flags & FAILS_ALONG else AfterPolicy.ALL_SUCCEEDED
+
 
 STATUS_CODES = {
     InvocationStatus.SUCCESS: 1,

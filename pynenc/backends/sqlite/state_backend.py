@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.sqlite.administration import purge
-from pynenc.backends.sqlite.queries import children, count, listing, outcomes, snapshots, statuses
+from pynenc.backends.sqlite.queries import children, count, dead, listing, outcomes, snapshots, statuses
 from pynenc.backends.sqlite.requests import Store
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import ListFilter, Outcome, Snapshot
+from pynenc.model.records import DeadFilter, DeadPage, ListFilter, Outcome, Snapshot
 from pynenc.model.status import InvocationStatus
 from pynenc.ports.state_backend import StateBackend
 
@@ -31,6 +31,9 @@ class SqliteStateBackend(StateBackend):
 
     def listing(self, wanted: ListFilter) -> Op[list[Snapshot]]:
         return self._store.read(lambda view: listing(view.connection, view.names, wanted))
+
+    def dead(self, wanted: DeadFilter) -> Op[DeadPage]:
+        return self._store.read(lambda view: dead(view.connection, view.names, wanted))
 
     def children(self, parent: InvocationId) -> Op[list[InvocationId]]:
         return self._store.read(lambda view: children(view.connection, parent))

@@ -8,18 +8,25 @@ from typing import Any
 
 from pynenc.backends.sqlite.ending import end
 from pynenc.backends.sqlite.rows import (
-    ANY_ENDING,
     BAND_UNIT,
     BLOCKED,
     KEYED,
     READY,
+    policy_flags,
 )
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.waiting import add_edges
 from pynenc.errors import NotYetAvailable
-from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import AfterPolicy, Fence, Outcome, Submission, SubmitReply, SubmitVerdict
-from pynenc.model.status import InvocationStatus, Reason
+from pynenc.model.dependencies import Outlook, fallen_status, outlook
+from pynenc.model.ids import InvocationId
+from pynenc.model.records import (
+    NEWEST_FIRST,
+    Fence,
+    Submission,
+    SubmitReply,
+    SubmitVerdict,
+)
+from pynenc.model.status import Reason
 
 _INSERT_CALL = (
     "INSERT INTO call (id, task_id, queue, language, arguments, policy, meta, parent, root, created_at, band, "
@@ -63,7 +70,7 @@ def submit_plain(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
         raise Repeated
     calls, lives = [], []
     for item in items:
-        call, live = maker.rows(item, ())
+        call, live = maker.rows(item, 0)
         calls.append(call)
         lives.append(live)
     if maker.first_due is not None:
@@ -104,19 +111,12 @@ def _submit_one(unit: Unit, maker: _Maker, item: Submission) -> SubmitReply:
         holder = connection.execute("SELECT id FROM dedupe WHERE key = ?", (item.dedupe.key,)).fetchone()
         if holder:
             return SubmitReply(SubmitVerdict.DEDUPED, holder[0])
-    _create(unit, maker, item, [each for each in after if each not in outcomes], outcomes)
+    _create(unit, maker, item, outlook(item, {each: outcome.status for each, outcome in outcomes.items()}))
     return SubmitReply(SubmitVerdict.CREATED, item.invocation_id)
 
 
-def _create(
-    unit: Unit,
-    maker: _Maker,
-    item: Submission,
-    awaited: list[InvocationId],
-    outcomes: dict[InvocationId, Outcome],
-) -> None:
-    broken = _broken_dependency(item, outcomes)
-    call, row = maker.rows(item, () if broken else awaited)
+def _create(unit: Unit, maker: _Maker, item: Submission, view: Outlook) -> None:
+    call, row = maker.rows(item, view.need)
     unit.connection.execute(_INSERT_CALL, call)
     unit.connection.execute(_INSERT_LIVE, row)
     if item.dedupe is not None:
@@ -127,27 +127,16 @@ def _create(
     unit.forget_one(item.invocation_id)
     live = unit.live(item.invocation_id)
     assert live is not None
-    if broken:
-        end(unit, live, InvocationStatus.CANCELLED, reason=broken)
+    if view.broken:
+        end(unit, live, fallen_status(item.after_policy), reason=view.broken)
         unit.flush()
         return
-    if awaited:
-        add_edges(unit, item.invocation_id, awaited)
+    if view.awaited:
+        add_edges(unit, item.invocation_id, view.awaited)
     if live.due is not None:
         unit.due_at(live.due)
     if live.state == READY:
         unit.wake_for(live.queue)
-
-
-def _broken_dependency(item: Submission, outcomes: dict[InvocationId, Outcome]) -> str:
-    """Return why the invocation cannot succeed any more, "" if it may."""
-    if item.after_policy is not AfterPolicy.ALL_SUCCEEDED:
-        return ""
-    for each in dict.fromkeys(item.after):
-        outcome = outcomes.get(each)
-        if outcome is not None and outcome.status is not InvocationStatus.SUCCESS:
-            return f"dependency {id_text(each)} ended {outcome.status.value}"
-    return ""
 
 
 class _Maker:
@@ -174,18 +163,19 @@ class _Maker:
             self._fences[fence] = live is not None and live.owner == fence.session and live.epoch == fence.epoch
         return self._fences[fence]
 
-    def rows(self, item: Submission, awaited: Sequence[InvocationId]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Return the rows of `call` and `live`."""
+    def rows(self, item: Submission, need: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return the rows of `call` and `live`; `need`: for how many it waits first."""
         now = self._unit.now
         queue = self._unit.names.number(self._connection, item.queue, used=True)
         parent = item.parent.invocation_id if item.parent is not None else item.parent_id
         root = item.invocation_id if parent is None else self._root(parent)
         self._roots[item.invocation_id] = root
-        key = self._next() if item.key is None else item.key
-        not_before = now + item.delay_us if item.delay_us > 0 else None
+        key = self._key(item.key)
+        delay = item.delay_from(now)
+        not_before = now + delay if delay > 0 else None
         expires = None if item.expires_us is None else now + item.expires_us
         state, reason, due = READY, _NEW, expires
-        if awaited:
+        if need:
             state, reason = BLOCKED, _DEPENDENCIES
         elif not_before is not None:
             state, reason = BLOCKED, _DELAYED
@@ -194,9 +184,7 @@ class _Maker:
             self.tokens[queue] = self.tokens.get(queue, 0) + 1
         if due is not None and (self.first_due is None or due < self.first_due):
             self.first_due = due
-        flags = KEYED if item.dedupe is not None else 0
-        if item.after_policy is AfterPolicy.ALL_DONE:
-            flags |= ANY_ENDING
+        flags = (KEYED if item.dedupe is not None else 0) | policy_flags(item.after_policy)
         return (
             (
                 item.invocation_id,
@@ -219,7 +207,7 @@ class _Maker:
                 reason,
                 queue,
                 item.band * BAND_UNIT + key,
-                len(awaited),
+                need,
                 not_before,
                 expires,
                 now,
@@ -236,6 +224,12 @@ class _Maker:
             row = self._connection.execute("SELECT root FROM call WHERE id = ?", (parent,)).fetchone()
             root = self._roots[parent] = row[0] if row else parent
         return root
+
+    def _key(self, wanted: int | None) -> int:
+        """Return the order within the band; without one of its own it follows from the sequence."""
+        if wanted is None:
+            return self._next()
+        return BAND_UNIT - 1 - self._next() if wanted == NEWEST_FIRST else wanted
 
     def _next(self) -> int:
         if self._sequence is None:

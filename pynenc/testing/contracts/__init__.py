@@ -9,9 +9,10 @@ from __future__ import annotations
 from pynenc.testing.contracts.cancelling import CancellingContract
 from pynenc.testing.contracts.claiming import ClaimingContract
 from pynenc.testing.contracts.client_data import ClientDataStoreContract
+from pynenc.testing.contracts.dead_letters import DeadLettersContract
 from pynenc.testing.contracts.queues import QueuesContract
 from pynenc.testing.contracts.races import RacesContract
-from pynenc.testing.contracts.reading import StateBackendContract
+from pynenc.testing.contracts.reading import ReadingContract
 from pynenc.testing.contracts.sessions import SessionsContract
 from pynenc.testing.contracts.settling import SettlingContract
 from pynenc.testing.contracts.submitting import SubmittingContract
@@ -30,6 +31,10 @@ class OrchestratorContract(
     RacesContract,
 ):
     """All that an orchestrator promises."""
+
+
+class StateBackendContract(ReadingContract, DeadLettersContract):
+    """All that a state backend promises."""
 
 
 __all__ = ["ClientDataStoreContract", "OrchestratorContract", "StateBackendContract", "TransferContract"]

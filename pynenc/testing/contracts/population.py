@@ -46,6 +46,7 @@ def _waiting(store: Store) -> None:
     store.submit(expires_us=3 * HOUR_US, retention_us=HOUR_US, max_crashes=1)
     second = store.submit(after=(first,), delay_us=HOUR_US)
     store.submit(after=(first, second), after_policy=AfterPolicy.ALL_DONE)
+    store.submit(after=(first, second), after_policy=AfterPolicy.SUCCEEDED_OR_FAIL, after_need=1)
 
 
 def _finished(store: Store) -> None:

@@ -8,7 +8,7 @@ from pynenc.model.status import InvocationStatus
 from pynenc.testing.contracts.store import Store, StoreContract
 
 
-class StateBackendContract(StoreContract):
+class ReadingContract(StoreContract):
     def test_unknown_ids_are_none_in_their_places(self, store: Store) -> None:
         known, unknown = store.submit(), new_invocation_id()
 

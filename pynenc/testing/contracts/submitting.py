@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from pynenc.errors import NotYetAvailable
-from pynenc.model.ids import Epoch, new_invocation_id
-from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Failure, Fence, SubmitVerdict
+from pynenc.model.ids import Epoch, id_text, new_invocation_id
+from pynenc.model.records import (
+    NEWEST_FIRST,
+    AfterPolicy,
+    Claim,
+    Dedupe,
+    DedupePhase,
+    Failure,
+    Fence,
+    SubmitVerdict,
+)
 from pynenc.model.status import InvocationStatus, Reason, State
 from pynenc.testing.contracts.store import SECOND_US, Store, StoreContract, submission
 
@@ -49,6 +60,17 @@ class PlainSubmittingContract(StoreContract):
 
         assert store.status(good.invocation_id) is None
 
+    def test_the_newest_can_be_first(self, store: Store) -> None:
+        ids = [store.submit(key=NEWEST_FIRST) for _ in range(4)]
+        batch = [submission(key=NEWEST_FIRST) for _ in range(3)]
+        store.submit_items(*batch)
+        in_turn = store.submit()
+
+        claims = store.claim(store.runner(), want=10)
+
+        newest = [item.invocation_id for item in reversed(batch)] + ids[::-1]
+        assert [claim.invocation_id for claim in claims] == [in_turn, *newest]
+
     def test_a_delayed_one_is_blocked_until_its_time(self, store: Store) -> None:
         invocation = store.submit(delay_us=5 * SECOND_US)
         runner = store.runner()
@@ -67,6 +89,36 @@ class PlainSubmittingContract(StoreContract):
 
         assert store.claim(runner) == []
         assert store.exchange(runner).next_due_us == 1
+
+    def test_one_starts_at_its_instant_and_not_before(self, store: Store) -> None:
+        at_us = store.clock() + 5 * SECOND_US
+        parent = store.submit(queue="other")
+        instants = [
+            store.submit(start_at_us=at_us, delay_us=SECOND_US),
+            store.submit(start_at_us=at_us, key=3),
+            store.submit(start_at_us=at_us, parent_id=parent, dedupe=Dedupe(b"k", DedupePhase.UNTIL_FINAL)),
+        ]
+        past = store.submit(start_at_us=store.clock() - SECOND_US, delay_us=SECOND_US)
+        runner = store.runner(queues=("default",))
+
+        assert [claim.invocation_id for claim in store.claim(runner, want=9, queues=("default",))] == [past]
+        assert {store.control(each).not_before_us for each in instants} == {at_us}
+        store.clock.advance(4.999_999)
+        assert store.claim(runner, want=9, queues=("default",)) == []
+        store.clock.advance(0.000_001)
+
+        claims = store.claim(runner, want=9, queues=("default",))
+        assert sorted(claim.invocation_id for claim in claims) == sorted(instants)
+
+    def test_a_start_survives_the_death_of_every_process(self, store: Store) -> None:
+        invocation = store.submit(start_at_us=store.clock() + 60 * SECOND_US)
+        store.runner()
+        store.clock.advance(30)
+        store.tick()
+        store.expire_sessions()
+        store.clock.set(store.control(invocation).not_before_us or 0)
+
+        assert store.claim_one(store.runner()).invocation_id == invocation
 
     def test_one_that_does_not_start_in_time_expires(self, store: Store) -> None:
         invocation = store.submit(expires_us=SECOND_US)
@@ -178,6 +230,68 @@ class DependenciesContract(StoreContract):
         store.perform(store.orchestrator.cancel([first]))
 
         assert store.control(after).state is State.READY
+
+    def test_one_may_wait_for_the_first_of_several(self, store: Store) -> None:
+        runner = store.runner()
+        ids = [store.submit() for _ in range(3)]
+        after = store.submit(after=tuple(ids), after_need=1)
+        first, *_ = store.claim(runner, want=3)
+        assert store.control(after).need_left == 1
+
+        store.succeed(first)
+
+        assert [claim.invocation_id for claim in store.claim(runner)] == [after]
+
+    def test_failures_count_against_what_is_needed_only_once_too_few_are_left(self, store: Store) -> None:
+        runner = store.runner()
+        ids = [store.submit() for _ in range(4)]
+        after = store.submit(after=tuple(ids), after_need=2)
+        claims = store.claim(runner, want=4)
+
+        store.settle(runner, *self._failures(claims[:2]))
+        assert (store.control(after).state, store.control(after).need_left) == (State.BLOCKED, 2)
+        store.settle(runner, *self._failures(claims[2:3]))
+
+        assert store.status(after) is InvocationStatus.CANCELLED
+        assert store.outcome(after).reason == f"dependency {id_text(claims[2].invocation_id)} ended failed"
+
+    def test_enough_that_have_ended_already_are_enough(self, store: Store) -> None:
+        runner = store.runner()
+        ids = [store.submit() for _ in range(4)]
+        good, bad, *_ = store.claim(runner, want=4)
+        store.succeed(good)
+        store.settle(runner, *self._failures([bad]))
+
+        assert store.control(store.submit(after=tuple(ids), after_need=1)).state is State.READY
+        done = store.submit(after=tuple(ids), after_need=2, after_policy=AfterPolicy.ALL_DONE)
+        assert store.control(done).state is State.READY
+        assert store.control(store.submit(after=tuple(ids), after_need=3)).need_left == 2
+        hopeless = store.submit(after=tuple(ids), after_need=4)
+        assert store.outcome(hopeless).reason == f"dependency {id_text(bad.invocation_id)} ended failed"
+
+    def test_more_than_there_are_means_all(self, store: Store) -> None:
+        first = store.submit()
+
+        assert store.control(store.submit(after=(first, first), after_need=7)).need_left == 1
+
+    def test_one_can_fail_with_those_it_comes_after(self, store: Store) -> None:
+        runner = store.runner()
+        first = store.submit()
+        second = store.submit(after=(first,), after_policy=AfterPolicy.SUCCEEDED_OR_FAIL)
+        third = store.submit(after=(second,))
+        anyway = store.submit(after=(second,), after_policy=AfterPolicy.ALL_DONE)
+        store.settle(runner, *self._failures([store.claim_one(runner)]))
+        late = store.submit(after=(first,), after_policy=AfterPolicy.SUCCEEDED_OR_FAIL)
+
+        assert (store.status(second), store.status(late)) == (InvocationStatus.FAILED, InvocationStatus.FAILED)
+        assert (store.outcome(second).payload, store.outcome(second).session) == (b"", 0)
+        assert store.outcome(second).reason == f"dependency {id_text(first)} ended failed"
+        assert store.status(third) is InvocationStatus.CANCELLED
+        assert store.outcome(third).reason == f"dependency {id_text(second)} ended failed"
+        assert store.control(anyway).state is State.READY
+
+    def _failures(self, claims: Sequence[Claim]) -> list[Failure]:
+        return [Failure(invocation_id=claim.invocation_id, epoch=claim.epoch, error=b"e") for claim in claims]
 
     def test_delay_and_dependencies_hold_both(self, store: Store) -> None:
         runner = store.runner()

@@ -342,7 +342,8 @@ class SimulatedExecutor(Executor):
         claim = body.claim
         rank = Rank(128, None)
         if self._children_first:
-            rank = FifoScheduler().rank(RankContext(task_id="simulated", queue=claim.queue, parent_rank=claim.rank))
+            context = RankContext(task_id="simulated", queue=claim.queue, now_us=0, parent_rank=claim.rank)
+            rank = FifoScheduler().rank(context)
         items = [
             Submission(
                 invocation_id=child_invocation_id(claim.invocation_id, claim.attempt, b"%d" % number, occurrence),

@@ -230,8 +230,11 @@ class _Writer:
             delay_us=rng.choice((0, 0, 0, 0, 20_000, 700_000)),
             expires_us=rng.choice((None,) * 6 + (1_000, 300_000)),
             max_crashes=rng.choice((0, 1, 5, 5)),
-            after=tuple(rng.sample(self._ids, 1)) if self._ids and rng.random() < 0.2 else (),
-            after_policy=rng.choice((AfterPolicy.ALL_SUCCEEDED, AfterPolicy.ALL_DONE)),
+            after=tuple(rng.sample(self._ids, min(len(self._ids), rng.choice((1, 1, 3)))))
+            if rng.random() < 0.2
+            else (),
+            after_policy=rng.choice(tuple(AfterPolicy)),
+            after_need=rng.choice((0, 0, 1, 2)),
             dedupe=self._dedupe() if rng.random() < 0.25 else None,
         )
 

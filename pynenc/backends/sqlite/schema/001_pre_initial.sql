@@ -44,7 +44,8 @@ CREATE INDEX call_created ON call (created_at);
 -- The control record of every invocation that is not final; narrow, because it is what changes.
 --   flags  bits that spare the plain path a look into other tables; a set bit may be out of date, a clear one never:
 --          1 somebody waits for it (wait), 2 somebody watches it (watch), 4 it holds a deduplication key (dedupe),
---          8 comes after others and any ending of theirs will do, 16 its wait ended by its timeout
+--          8 comes after others and any ending of theirs will do, 16 its wait ended by its timeout,
+--          32 comes after others and ends FAILED if they do not end as it wants
 --   due    the earliest instant at which `tick` has to do something about it
 --   gates, lane  room for keyed concurrency: the gates it has to pass and the lane its token is parked in; NULL now
 CREATE TABLE live (
@@ -98,6 +99,8 @@ CREATE TABLE outcome (
     expires_at    INTEGER
 ) WITHOUT ROWID;
 
+-- What ended FAILED, EXPIRED or dropped by concurrency control: dead letters.
+CREATE INDEX outcome_dead ON outcome (ended_at, id) WHERE status IN (2, 4, 5);
 CREATE INDEX outcome_expiry ON outcome (expires_at, id) WHERE expires_at IS NOT NULL;
 
 -- Stretches of an invocation's life that did not end in its outcome, in the order written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pynenc.model.dependencies import needed
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import AfterPolicy, Cancelled, CancelVerdict, Completion, Failure, Outcome, Success
 from pynenc.model.status import InvocationStatus
@@ -56,9 +57,9 @@ def _was_cancelled(ledger: Ledger, life: Life, outcome: Outcome) -> bool:
     item = submission(life)
     if item is None:
         return True
-    return item.after_policy is AfterPolicy.ALL_SUCCEEDED and any(
-        _ended_badly(ledger, dependency) for dependency in item.after
-    )
+    after = tuple(dict.fromkeys(item.after))
+    bad = sum(_ended_badly(ledger, dependency) for dependency in after)
+    return item.after_policy is AfterPolicy.ALL_SUCCEEDED and bad > len(after) - needed(item.after_need, len(after))
 
 
 def _ended_badly(ledger: Ledger, invocation_id: InvocationId) -> bool:

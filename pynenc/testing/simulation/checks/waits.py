@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pynenc.model.dependencies import counts, needed
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import AfterPolicy, CancelVerdict, Suspend, Verdict
+from pynenc.model.records import CancelVerdict, Suspend, Verdict
 from pynenc.model.status import InvocationStatus
 from pynenc.testing.simulation.history import Finding
 from pynenc.testing.simulation.ledger import Ledger, Life, Mark, resumption
@@ -86,16 +87,14 @@ def dependencies(ledger: Ledger) -> Iterator[Finding]:
     for invocation_id, life in ledger.lives.items():
         if life.created is None or not life.claims:
             continue
-        started_us = life.claims[0].at_us
-        for dependency in life.created.what.after:
-            outcome = ledger.lives[dependency].outcome
-            if outcome is None or outcome.ended_at_us > started_us:
-                yield Finding("C8", invocation_id, f"started before {dependency.hex()} ended")
-            elif (
-                life.created.what.after_policy is AfterPolicy.ALL_SUCCEEDED
-                and outcome.status is not InvocationStatus.SUCCESS
-            ):
-                yield Finding("C8", invocation_id, f"ran although {dependency.hex()} ended {outcome.status}")
+        item, started_us = life.created.what, life.claims[0].at_us
+        outcomes = [ledger.lives[dependency].outcome for dependency in dict.fromkeys(item.after)]
+        as_wanted = sum(
+            outcome is not None and outcome.ended_at_us <= started_us and counts(item.after_policy, outcome.status)
+            for outcome in outcomes
+        )
+        if as_wanted < needed(item.after_need, len(outcomes)):
+            yield Finding("C8", invocation_id, f"started after {as_wanted} of {len(outcomes)} that it comes after")
 
 
 def notices(ledger: Ledger) -> Iterator[Finding]:
