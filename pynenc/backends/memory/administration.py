@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record, serves
+from pynenc.backends.memory.lanes import BAND_UNIT
+from pynenc.backends.memory.state import MemoryState, Record, serves
 from pynenc.backends.memory.ticking import forget
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import Attempt
@@ -90,6 +91,7 @@ def _purge_everything(state: MemoryState) -> int:
         kept.clear()
     for index in (*state.ready.values(), *state.resumable.values(), state.due, state.retention):
         index.clear()
+    state.gating.clear()
     for session in state.sessions.values():
         session.owned.clear()
         session.watched.clear()

@@ -63,8 +63,12 @@ def _write_outcome(state: MemoryState, ending: _Ending, now_us: int) -> None:
     if expires is not None:
         state.retention.add(expires, record.id)
     drop_edges(state, record)
+    if record.gated:
+        state.gating.withdraw(record, now_us)
     disown(state, record)
     del state.records[record.id]
+    if record.gated:
+        state.gating.give_up(record, now_us)
     _free_key(state, record, status)
     for number in sorted(state.watchers.pop(record.id, ())):
         watcher = state.sessions[number]
@@ -184,6 +188,8 @@ def note_run(record: Record, ran_us: int, worker: int, now_us: int) -> None:
 def put_back(state: MemoryState, record: Record, reason: Reason, now_us: int, *, delay_us: int = 0) -> None:
     """Make an invocation that lost its owner claimable again, now or after `delay_us`."""
     drop_edges(state, record)
+    if record.gated:
+        state.gating.withdraw(record, now_us)
     disown(state, record)
     record.need_left = 0
     record.waits = ()
@@ -197,6 +203,9 @@ def put_back(state: MemoryState, record: Record, reason: Reason, now_us: int, *,
         record.state = State.READY
         record.not_before_us = None
     state.index(record)
+    # In its lane first: if it comes before the others, it is also the first that is let out.
+    if record.gated:
+        state.gating.give_up(record, now_us, keep_blocking=delay_us > 0)
 
 
 def notify_cancel(state: MemoryState, record: Record, detail: str) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.memory.ending import end
-from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record
-from pynenc.errors import NotYetAvailable
+from pynenc.backends.memory.lanes import BAND_UNIT
+from pynenc.backends.memory.reserving import debounce, holder_of, kept_dedupe
+from pynenc.backends.memory.state import MemoryState, Record
+from pynenc.model.gates import checked
 from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import AfterPolicy, Call, Fence, Submission, SubmitReply, SubmitVerdict
+from pynenc.model.records import AfterPolicy, Call, Dedupe, DedupeMode, Fence, Submission, SubmitReply, SubmitVerdict
 from pynenc.model.status import InvocationStatus, Reason, State
 
 
 def submit(state: MemoryState, items: Sequence[Submission], now_us: int) -> list[SubmitReply]:
     """Create invocations in order; validate everything that can be refused before writing anything."""
     for item in items:
-        if item.gates:
-            raise NotYetAvailable("gates (concurrency and rate limits)")
+        if item.gates or item.flow is not None:
+            checked(item.gates, item.flow)
     return [_submit_one(state, item, now_us) for item in items]
 
 
@@ -28,11 +30,24 @@ def _submit_one(state: MemoryState, item: Submission, now_us: int) -> SubmitRepl
     for dependency in item.after:
         if dependency not in state.calls:
             return SubmitReply(SubmitVerdict.UNKNOWN_DEPENDENCY, dependency)
-    if item.dedupe is not None and item.dedupe.key in state.dedupe:
-        return SubmitReply(SubmitVerdict.DEDUPED, state.dedupe[item.dedupe.key])
+    if item.dedupe is not None:
+        holder = holder_of(state, item.dedupe.key, now_us)
+        if holder is not None:
+            return SubmitReply(_held(state, holder, item, item.dedupe, now_us), holder)
     record = _create(state, item, now_us)
     _place(state, record, item, now_us)
     return SubmitReply(SubmitVerdict.CREATED, item.invocation_id)
+
+
+def _held(state: MemoryState, holder: InvocationId, item: Submission, wish: Dedupe, now_us: int) -> SubmitVerdict:
+    """Return what becomes of an item whose key is held."""
+    if wish.mode is DedupeMode.RAISE:
+        held = kept_dedupe(state, holder)
+        same = held is not None and held.arguments_hash == wish.arguments_hash
+        return SubmitVerdict.DEDUPED if same else SubmitVerdict.DIFFERENT
+    if wish.mode is DedupeMode.DEBOUNCE and debounce(state, holder, item, now_us):
+        return SubmitVerdict.DEBOUNCED
+    return SubmitVerdict.DEDUPED
 
 
 def holds(state: MemoryState, fence: Fence) -> bool:
@@ -55,6 +70,8 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         parent_id=parent,
         root_id=parent_call.root_id if parent_call else parent or item.invocation_id,
         created_at_us=now_us,
+        gates=checked(item.gates, item.flow) if item.gates else (),
+        flow=item.flow,
     )
     key = state.take_sequence() if item.key is None else item.key
     record = Record(

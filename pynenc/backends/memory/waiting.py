@@ -60,6 +60,8 @@ def _register(
     record.suspended_at_us = now_us
     record.wait_until_us = None if timeout_us is None else now_us + timeout_us
     state.index(record)
+    if record.gated:
+        state.gating.suspend(record, now_us)
 
 
 def watch(state: MemoryState, session: Session, ids: Sequence[InvocationId]) -> WatchReply:
