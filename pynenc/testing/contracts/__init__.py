@@ -9,9 +9,20 @@ from __future__ import annotations
 from pynenc.testing.contracts.cancelling import CancellingContract
 from pynenc.testing.contracts.claiming import ClaimingContract
 from pynenc.testing.contracts.client_data import ClientDataStoreContract
+from pynenc.testing.contracts.gates import (
+    BreakersContract,
+    FlowsContract,
+    LiveLimitsContract,
+    OrderingContract,
+    RatesContract,
+    RejectingContract,
+    SlotsContract,
+    WaitingInsideContract,
+)
 from pynenc.testing.contracts.queues import QueuesContract
 from pynenc.testing.contracts.races import RacesContract
 from pynenc.testing.contracts.reading import StateBackendContract
+from pynenc.testing.contracts.reserving import ReservingContract
 from pynenc.testing.contracts.sessions import SessionsContract
 from pynenc.testing.contracts.settling import SettlingContract
 from pynenc.testing.contracts.submitting import SubmittingContract
@@ -32,4 +43,24 @@ class OrchestratorContract(
     """All that an orchestrator promises."""
 
 
-__all__ = ["ClientDataStoreContract", "OrchestratorContract", "StateBackendContract", "TransferContract"]
+class GatesContract(
+    SlotsContract,
+    RejectingContract,
+    OrderingContract,
+    WaitingInsideContract,
+    LiveLimitsContract,
+    RatesContract,
+    BreakersContract,
+    FlowsContract,
+    ReservingContract,
+):
+    """All that a store promises that declares gates."""
+
+
+__all__ = [
+    "ClientDataStoreContract",
+    "GatesContract",
+    "OrchestratorContract",
+    "StateBackendContract",
+    "TransferContract",
+]
