@@ -208,7 +208,7 @@ def _take_in_live(state: MemoryState, item: Carried) -> None:
     for waited in item.edges:
         add_edge(state, record, waited)
     for unit in item.units:
-        state.gating.holders.setdefault(unit.gate, {})[record.id] = Unit(unit.since_us, None, unit.limit)
+        state.gating.holders.setdefault(unit.gate, {})[record.id] = Unit(unit.since_us, (), unit.limit)
     state.index(record)
 
 

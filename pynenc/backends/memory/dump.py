@@ -15,7 +15,7 @@ durations integers in microseconds, absent values None:
 * `gates`, only if there is any of it, and each part only if it has something in it:
   * `lanes`: {first member: its `members` in order, the gate before which it is `parked`, the one of its `trial`}
   * `resumes`: {id: `parked`, `trial`}, of resumable invocations that have one of them
-  * `holders`: {gate: {id: `since_us`, `lender`, `limit`}}
+  * `holders`: {gate: {id: `since_us`, `lenders`, `limit`}}
   * `rates`: {gate: theoretical arrival time, if it is still to come}
   * `breakers`: {gate: `failures`, `open_since_us`, `open_until_us`}
   * `settings`: {name: fields of the setting with its tag under `type`}

@@ -85,7 +85,7 @@ def _dump_holders(gating: Gating) -> dict[str, Any]:
         name: {
             each.hex(): {
                 "since_us": unit.since_us,
-                "lender": None if unit.lender is None else unit.lender.hex(),
+                "lenders": [lender.hex() for lender in unit.lenders],
                 "limit": unit.limit,
             }
             for each, unit in sorted(units.items())

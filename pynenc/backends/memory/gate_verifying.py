@@ -132,13 +132,12 @@ def _trials(state: MemoryState, now_us: int) -> Iterator[Violation]:
 
 
 def _could_pass(state: MemoryState, first: InvocationId, name: str, trying: int, now_us: int) -> bool:
-    """Whether one more could try a gate; one that time opens is left to its timer."""
+    """Whether one more has to try a gate. Where time opens it one that tries is enough, and a timer is none."""
     gate: Gate = next(gate for gate in state.records[first].call.gates if gate.name == name)
-    if not isinstance(gate, SlotGate):
-        due = state.gating.timers.order_of(name.encode())[0] if name.encode() in state.gating.timers else None
-        if due is not None:
-            return False
-    return min(state.gating.room(gate, now_us), MOST_TRIALS) > trying
+    room = state.gating.room(gate, now_us)
+    if isinstance(gate, SlotGate):
+        return min(room, MOST_TRIALS) > trying
+    return room > 0 and not trying and name.encode() not in state.gating.timers
 
 
 # --- repair ---------------------------------------------------------------------------------------------
@@ -160,4 +159,4 @@ def rebuild_units(state: MemoryState, now_us: int) -> None:
         for gate in record.call.gates if record.state is State.OWNED else ():
             if isinstance(gate, SlotGate) and gating.misses(record, gate):
                 since_us = record.claimed_at_us if record.claimed_at_us is not None else now_us
-                gating.holders.setdefault(gate.name, {})[record.id] = Unit(since_us, None, gating.limit(gate))
+                gating.holders.setdefault(gate.name, {})[record.id] = Unit(since_us, (), gating.limit(gate))

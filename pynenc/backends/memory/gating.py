@@ -27,8 +27,8 @@ class Unit:
     """A place inside a gate, held by an invocation."""
 
     since_us: int
-    lender: InvocationId | None
-    """Who gets it back, if it still waits; None: nobody."""
+    lenders: tuple[InvocationId, ...]
+    """Who gets it back: the first of them that still waits."""
     limit: int
     """The limit that was in force when it was taken."""
 
@@ -165,16 +165,16 @@ class Gating:
             elif isinstance(gate, RateGate):
                 self.put_arrival(gate.name, max(self.arrival_us(gate.name), now_us) + self.rate(gate)[0])
             elif (opened := self.breakers.get(gate.name)) is not None and opened.open_until_us is not None:
-                self.holders.setdefault(gate.name, {})[record.id] = Unit(now_us, None, 1)
+                self.holders.setdefault(gate.name, {})[record.id] = Unit(now_us, (), 1)
 
     def _take_unit(self, record: Record, gate: SlotGate, lenders: Lenders, now_us: int) -> None:
         if self.room(gate, now_us) > self.kept_for_others(gate, record):
-            self.holders.setdefault(gate.name, {})[record.id] = Unit(now_us, None, self.limit(gate))
+            self.holders.setdefault(gate.name, {})[record.id] = Unit(now_us, (), self.limit(gate))
             return
         lender = self._lender(gate, lenders)
         assert lender is not None
         lent = self.holders[gate.name].pop(lender)
-        self.holders[gate.name][record.id] = Unit(now_us, lender, lent.limit)
+        self.holders[gate.name][record.id] = Unit(now_us, (lender, *lent.lenders), lent.limit)
 
     def park(self, record: Record, gate: Gate, now_us: int) -> None:
         """Park the lane of an invocation that a gate stops, and let others try what its lane was let out for."""
@@ -344,18 +344,21 @@ class Gating:
         unit = holders.pop(invocation_id, None)
         if unit is None:
             return
-        if unit.lender is not None and self._wants_back(unit.lender, gate):
-            holders[unit.lender] = Unit(now_us, None, unit.limit)
-            lender = self._state.records[unit.lender]
-            if lender.parked == gate:
-                self._let_go_on(lender, trial=None)
-            elif lender.trial == gate:
-                self._end_resume_trial(lender, now_us)
-            self._lend(unit.lender, gate)
-            return
+        for number, lender in enumerate(unit.lenders):
+            if self._wants_back(lender, gate):
+                holders[lender] = Unit(now_us, unit.lenders[number + 1 :], unit.limit)
+                self._came_back(self._state.records[lender], gate, now_us)
+                return
         if not holders:
             del self.holders[gate]
         self.activate(gate, now_us)
+
+    def _came_back(self, lender: Record, gate: str, now_us: int) -> None:
+        if lender.parked == gate:
+            self._let_go_on(lender, trial=None)
+        elif lender.trial == gate:
+            self._end_resume_trial(lender, now_us)
+        self._lend(lender.id, gate)
 
     def _wants_back(self, lender: InvocationId, gate: str) -> bool:
         record = self._state.records.get(lender)
