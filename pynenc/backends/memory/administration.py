@@ -60,7 +60,7 @@ def _put_back(state: MemoryState, invocation_id: InvocationId, now_us: int) -> N
         dedupe=kept.dedupe,
     )
     state.records[invocation_id] = record
-    state.index(record)
+    state.index(record, now_us)
 
 
 def purge(state: MemoryState, ids: Sequence[InvocationId] | None) -> int:

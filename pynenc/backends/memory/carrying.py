@@ -149,14 +149,14 @@ def _held(state: MemoryState, invocation_id: InvocationId, dedupe: Dedupe | None
     return dedupe if dedupe is not None and state.dedupe.get(dedupe.key) == invocation_id else None
 
 
-def carry_in(state: MemoryState, items: Sequence[Carried]) -> None:
+def carry_in(state: MemoryState, items: Sequence[Carried], now_us: int) -> None:
     """Keep invocations as they are; those that are known are passed over."""
     for item in items:
         if item.snapshot.call.invocation_id not in state.calls:
-            _take_in(state, item)
+            _take_in(state, item, now_us)
 
 
-def _take_in(state: MemoryState, item: Carried) -> None:
+def _take_in(state: MemoryState, item: Carried, now_us: int) -> None:
     call, outcome = item.snapshot.call, item.snapshot.outcome
     each = call.invocation_id
     state.calls[each] = call
@@ -170,7 +170,7 @@ def _take_in(state: MemoryState, item: Carried) -> None:
     if item.dedupe is not None:
         state.dedupe[item.dedupe.key] = each
     if outcome is None:
-        _take_in_live(state, item)
+        _take_in_live(state, item, now_us)
         return
     state.outcomes[each] = outcome
     state.kept[each] = Kept(item.band, item.retention_us, item.max_crashes, item.dedupe)
@@ -178,7 +178,7 @@ def _take_in(state: MemoryState, item: Carried) -> None:
         state.retention.add(outcome.expires_at_us, each)
 
 
-def _take_in_live(state: MemoryState, item: Carried) -> None:
+def _take_in_live(state: MemoryState, item: Carried, now_us: int) -> None:
     control = item.snapshot.control
     assert control is not None
     record = Record(
@@ -209,7 +209,7 @@ def _take_in_live(state: MemoryState, item: Carried) -> None:
         add_edge(state, record, waited)
     for unit in item.units:
         state.gating.holders.setdefault(unit.gate, {})[record.id] = Unit(unit.since_us, (), unit.limit)
-    state.index(record)
+    state.index(record, now_us)
 
 
 def data_out(state: MemoryState, after: bytes | None, limit: int) -> list[CarriedData]:

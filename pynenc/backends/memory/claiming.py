@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import structs
-
 from pynenc.backends.memory.ending import end, free_key, write_attempt
 from pynenc.backends.memory.state import MemoryState, Record, Session, claim_of, serves
 from pynenc.model.gates import Gate, GateMode, SlotGate
@@ -54,19 +52,20 @@ def claim_new(
     queues = [queue for queue in _queues(state, request.queues) if queue not in state.paused]
     passed_over: set[InvocationId] = set()
     while len(claims) < want and looked < MOST_LOOKS:
-        record = _first_awaited(state, queues, passed_over) if request.awaited else _first(state, queues)
-        if record is None or (request.before is not None and record.rank >= request.before):
+        found = _first_awaited(state, queues, passed_over) if request.awaited else _first(state, queues)
+        if found is None or (request.before is not None and found.rank >= request.before):
             break
+        record = _in_turn(state, found)
         if _expired(state, record, now_us):
             continue
-        if (gate := _closed(state, record, now_us, alone=request.awaited)) is None:
+        if (gate := _closed(state, record, now_us)) is None:
             claims.append(_take(state, session, record, now_us))
             continue
         looked += 1
         if gate.mode is GateMode.REJECT:
             _reject(state, record, gate, now_us)
         elif request.awaited:
-            passed_over.add(record.id)
+            passed_over.add(found.id)
         else:
             state.gating.park(record, gate, now_us)
     if claims and len(claims) == want and not request.awaited:
@@ -100,19 +99,21 @@ def _first_awaited(state: MemoryState, queues: Iterable[str], passed_over: set[I
     return min(ready, key=lambda record: (record.rank, record.id), default=None)
 
 
-def _closed(state: MemoryState, record: Record, now_us: int, *, alone: bool) -> Gate | None:
-    """Return the gate that stops a READY invocation.
+def _in_turn(state: MemoryState, record: Record) -> Record:
+    """Return who has to go first for this one to come: with an ordering key the first of its lane."""
+    if record.lane is None or not any(_is_ordering(gate) for gate in record.call.gates):
+        return record
+    first = record.lane.members.first()
+    assert first is not None
+    return state.records[first]
 
-    Args:
-        alone: it was not found as the first of its lane, so another one may have to go before it.
-    """
-    if not record.gated:
-        return None
-    if alone and record.lane is not None and record.lane.members.first() != record.id:
-        ordering = (gate for gate in record.call.gates if isinstance(gate, SlotGate) and gate.block_lane_on_retry)
-        if (gate := next(ordering, None)) is not None:
-            return structs.replace(gate, mode=GateMode.PARK)
-    return state.gating.closed(record, now_us)
+
+def _is_ordering(gate: Gate) -> bool:
+    return isinstance(gate, SlotGate) and gate.block_lane_on_retry
+
+
+def _closed(state: MemoryState, record: Record, now_us: int) -> Gate | None:
+    return state.gating.closed(record, now_us) if record.gated else None
 
 
 def _reject(state: MemoryState, record: Record, gate: Gate, now_us: int) -> None:
@@ -152,7 +153,9 @@ def _claim_one(
         return ClaimIdReply(ClaimIdVerdict.NOT_READY)
     if _expired(state, record, now_us):
         return ClaimIdReply(ClaimIdVerdict.FINAL)
-    if (gate := _closed(state, record, now_us, alone=True)) is not None:
+    if _in_turn(state, record) is not record:
+        return ClaimIdReply(ClaimIdVerdict.BUSY)
+    if (gate := _closed(state, record, now_us)) is not None:
         if gate.mode is GateMode.PARK:
             return ClaimIdReply(ClaimIdVerdict.BUSY)
         _reject(state, record, gate, now_us)

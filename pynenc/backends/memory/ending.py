@@ -34,7 +34,7 @@ def end(
     while queue:
         ended = queue.popleft()
         _write_outcome(state, ended, now_us)
-        for waiter in _release_waiters(state, ended[0].id, ended[1]):
+        for waiter in _release_waiters(state, ended[0].id, ended[1], now_us):
             why = f"dependency {id_text(ended[0].id)} ended {ended[1].value}"
             queue.append((waiter, InvocationStatus.CANCELLED, b"", why, NO_SESSION, waiter.worker))
 
@@ -93,7 +93,7 @@ def free_key(state: MemoryState, record: Record) -> None:
         del state.dedupe[record.dedupe.key]
 
 
-def _release_waiters(state: MemoryState, ended: InvocationId, status: InvocationStatus) -> list[Record]:
+def _release_waiters(state: MemoryState, ended: InvocationId, status: InvocationStatus, now_us: int) -> list[Record]:
     """Take the edges to an ended invocation away; return the waiters that end with it, by id."""
     fallen: list[Record] = []
     for waiter_id in sorted(state.waiters.pop(ended, ())):
@@ -109,25 +109,25 @@ def _release_waiters(state: MemoryState, ended: InvocationId, status: Invocation
             continue
         waiter.need_left -= 1
         if waiter.need_left == 0:
-            _met(state, waiter)
+            _met(state, waiter, now_us)
     return fallen
 
 
-def _met(state: MemoryState, waiter: Record) -> None:
+def _met(state: MemoryState, waiter: Record, now_us: int) -> None:
     """What `waiter` waited for is there."""
     drop_edges(state, waiter)
     if waiter.state is State.SUSPENDED:
-        resume(state, waiter, timed_out=False)
+        resume(state, waiter, now_us, timed_out=False)
     elif waiter.not_before_us is not None:
         waiter.reason = Reason.DELAYED
-        state.index(waiter)
+        state.index(waiter, now_us)
     else:
         waiter.state = State.READY
         waiter.reason = Reason.NEW
-        state.index(waiter)
+        state.index(waiter, now_us)
 
 
-def resume(state: MemoryState, waiter: Record, *, timed_out: bool) -> None:
+def resume(state: MemoryState, waiter: Record, now_us: int, *, timed_out: bool) -> None:
     """Hand a suspended invocation back to its owner, which goes on when it has a slot."""
     drop_edges(state, waiter)
     waiter.need_left = 0
@@ -135,7 +135,7 @@ def resume(state: MemoryState, waiter: Record, *, timed_out: bool) -> None:
     waiter.timed_out = timed_out
     waiter.state = State.READY
     waiter.reason = Reason.RESUMED
-    state.index(waiter)
+    state.index(waiter, now_us)
 
 
 def drop_edges(state: MemoryState, waiter: Record) -> None:
@@ -202,7 +202,7 @@ def put_back(state: MemoryState, record: Record, reason: Reason, now_us: int, *,
     else:
         record.state = State.READY
         record.not_before_us = None
-    state.index(record)
+    state.index(record, now_us)
     # In its lane first: if it comes before the others, it is also the first that is let out.
     if record.gated:
         state.gating.give_up(record, now_us, keep_blocking=delay_us > 0)

@@ -8,7 +8,7 @@ from pynenc.backends.memory.gating import MOST_TRIALS, Unit
 from pynenc.backends.memory.lanes import Lane
 from pynenc.backends.memory.ordered import Order
 from pynenc.backends.memory.state import MemoryState, Record
-from pynenc.model.gates import BreakerGate, Gate, SlotGate
+from pynenc.model.gates import Gate, SlotGate
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import Violation
 from pynenc.model.status import State
@@ -101,7 +101,7 @@ def _may_hold(record: Record, name: str) -> bool:
     if record.state is State.OWNED:
         return gate is not None
     if record.owner is not None:
-        return isinstance(gate, BreakerGate) or (isinstance(gate, SlotGate) and gate.hold_while_waiting)
+        return isinstance(gate, SlotGate) and gate.hold_while_waiting
     return record.state is State.BLOCKED and isinstance(gate, SlotGate) and gate.block_lane_on_retry
 
 
@@ -123,10 +123,11 @@ def _trials(state: MemoryState, now_us: int) -> Iterator[Violation]:
         if first is not None and _could_pass(state, first, gate, len(gating.resume_trials.get(gate, ())), now_us):
             yield Violation("I5", first, f"is parked before {gate}, which is open")
     for gate, queues in gating.lanes.blocked.items():
-        for queue, parked in queues.items():
-            trying = len(gating.resume_trials.get(gate, ())) + len(gating.trials.get((gate, queue), ()))
+        for parked in queues.values():
             head = parked.first()
-            first = None if head is None else head.members.first()
+            assert head is not None
+            trying = len(gating.resume_trials.get(gate, ())) + gating.trying_before(head, gate)
+            first = head.members.first()
             if first is not None and _could_pass(state, first, gate, trying, now_us):
                 yield Violation("I5", first, f"its lane is parked before {gate}, which is open")
 

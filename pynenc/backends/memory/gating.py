@@ -148,6 +148,16 @@ class Gating:
 
     # --- passing ---
 
+    def enter(self, record: Record, now_us: int) -> bool:
+        """Queue a READY invocation in its lane; return whether that is claimable as far as anybody knows."""
+        lane = self.lanes.enter(record)
+        if lane.parked is None:
+            return True
+        if lane.members.first() == record.id:
+            # It may come before those that try the gate now.
+            self.activate(lane.parked, now_us)
+        return False
+
     def start(self, record: Record, now_us: int) -> None:
         """Let an invocation pass its gates, which are open, and take it out of its lane."""
         lane = record.lane
@@ -215,13 +225,18 @@ class Gating:
 
     def _activate_lanes(self, gate: str, queue: str, now_us: int) -> None:
         while (lane := self.lanes.first_parked(gate, queue)) is not None:
-            trying = len(self.resume_trials.get(gate, ())) + len(self.trials.get((gate, queue), ()))
+            trying = len(self.resume_trials.get(gate, ())) + self.trying_before(lane, gate)
             first = lane.members.first()
             assert first is not None
             if min(self._room_for(first, gate, now_us), MOST_TRIALS) <= trying:
                 break
             self.trials.setdefault((gate, queue), set()).add(lane)
             self._let_out(lane, trial=gate)
+
+    def trying_before(self, lane: Lane, gate: str) -> int:
+        """Return how many lanes of its queue try a gate that come before this one."""
+        others = self.trials.get((gate, lane.queue), ())
+        return sum(_placed(other) < _placed(lane) for other in others)
 
     def _room_for(self, invocation_id: InvocationId, name: str, now_us: int) -> int:
         return self.room(self._gate_of(invocation_id, name), now_us)
@@ -313,8 +328,11 @@ class Gating:
         self._end_resume_trial(record, now_us)
 
     def _left(self, lane: Lane, now_us: int) -> None:
-        """Give up what a lane without members was trying or waiting for."""
+        """Give up what a lane that lost a member was trying or waiting for."""
         if lane.members:
+            if lane.trial is not None:
+                # It comes later now than it did, perhaps later than one that is parked.
+                self.activate(lane.trial, now_us)
             return
         trial = self._end_trial(lane)
         for gate in (trial, lane.parked):
@@ -332,12 +350,15 @@ class Gating:
                 self._give_unit_up(record.id, gate.name, now_us)
 
     def suspend(self, record: Record, now_us: int) -> None:
-        """Give the units of a run that waits back, and lend those that it keeps."""
+        """Give the units of a run that waits back, and lend those that it keeps.
+
+        A trial run gives its unit back too: what it waits for may stand before the same breaker.
+        """
         for gate in record.call.gates:
-            if isinstance(gate, SlotGate) and not gate.hold_while_waiting:
-                self._give_unit_up(record.id, gate.name, now_us)
-            elif isinstance(gate, SlotGate):
+            if isinstance(gate, SlotGate) and gate.hold_while_waiting:
                 self._lend(record.id, gate.name)
+            else:
+                self._give_unit_up(record.id, gate.name, now_us)
 
     def _give_unit_up(self, invocation_id: InvocationId, gate: str, now_us: int) -> None:
         holders = self.holders.get(gate, {})

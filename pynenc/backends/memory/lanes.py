@@ -86,14 +86,14 @@ class Lanes:
 
     # --- members ---
 
-    def enter(self, record: Record) -> bool:
-        """Queue a READY invocation in its lane; return whether that is claimable as far as anybody knows."""
+    def enter(self, record: Record) -> Lane:
+        """Queue a READY invocation in its lane, a new one if need be; return the lane."""
         key = self._key_of(record)
         lane = self.lanes.setdefault(key, Lane(key))
         record.lane = lane
         lane.members.put(record.id, (record.rank, record.id))
         self.place(lane)
-        return lane.parked is None
+        return lane
 
     def leave(self, record: Record) -> Lane:
         """Take an invocation out of its lane, which goes with its last member; return the lane."""

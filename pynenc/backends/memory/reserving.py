@@ -53,4 +53,4 @@ def _delay_again(state: MemoryState, record: Record, due_us: int | None, now_us:
     record.not_before_us = due_us
     record.state = State.READY if due_us is None else State.BLOCKED
     record.reason = Reason.NEW if due_us is None else Reason.DELAYED
-    state.index(record)
+    state.index(record, now_us)

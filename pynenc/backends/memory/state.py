@@ -179,7 +179,7 @@ class MemoryState:
 
     # --- indexes ---
 
-    def index(self, record: Record) -> None:
+    def index(self, record: Record, now_us: int) -> None:
         """Put a record into the indexes its state calls for."""
         if record.state is State.READY:
             if record.owner is not None:
@@ -187,7 +187,7 @@ class MemoryState:
             elif not record.gated:
                 self.put_ready(record.call.queue, (record.rank, record.id))
                 self.wake_for(record.call.queue)
-            elif self.gating.lanes.enter(record):
+            elif self.gating.enter(record, now_us):
                 self.wake_for(record.call.queue)
         due = record.due_us
         if due is not None:

@@ -111,7 +111,7 @@ def _place(state: MemoryState, record: Record, item: Submission, now_us: int) ->
         record.state, record.reason = State.BLOCKED, Reason.DEPENDENCIES
     elif record.not_before_us is not None:
         record.state, record.reason = State.BLOCKED, Reason.DELAYED
-    state.index(record)
+    state.index(record, now_us)
 
 
 def add_edge(state: MemoryState, waiter: Record, waited: InvocationId) -> None:

@@ -51,13 +51,13 @@ def _handle(state: MemoryState, record: Record, now_us: int) -> None:
     if record.expires_at_us is not None and record.expires_at_us <= now_us and record.waits_for_a_claim:
         expire(state, record, now_us)
     elif record.state is State.SUSPENDED:
-        resume(state, record, timed_out=True)
+        resume(state, record, now_us, timed_out=True)
     else:
         record.state = State.READY
         record.not_before_us = None
         if record.reason is Reason.DELAYED:
             record.reason = Reason.NEW
-        state.index(record)
+        state.index(record, now_us)
         if record.gated:
             state.gating.give_up(record, now_us)
 

@@ -40,7 +40,7 @@ def repair(state: MemoryState, now_us: int) -> None:
         record.edges = {each for each in record.edges if each in state.records}
         for waited in record.edges:
             state.waiters.setdefault(waited, set()).add(record.id)
-        state.index(record)
+        state.index(record, now_us)
 
 
 def _owns(state: MemoryState, number: int, invocation_id: bytes) -> bool:

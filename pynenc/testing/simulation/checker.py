@@ -1,8 +1,8 @@
 """The history checker: one implementation for simulations, random traces and real faults.
 
 The names are those of ENGINE 7.2: C1 nothing lost, C2 one outcome, C3 fencing, C4 one owner at a time, C5 limits and
-rates, C6 order of one reply and of ordering keys, C7 no claimable work passed over, C8 waits, C9 timers, C11 structure, C12 counted attempts,
-C13 waiting bodies: no more of them than may, and what they wait for goes on.
+rates, C6 order of one reply and of ordering keys, C7 no claimable work passed over, C8 waits, C9 timers, C11 structure,
+C12 counted attempts, C13 waiting bodies: no more of them than may, and what they wait for goes on.
 """
 
 from __future__ import annotations
