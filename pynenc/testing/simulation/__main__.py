@@ -39,9 +39,10 @@ def _broken(mutant: str | None) -> AbstractContextManager[object]:
     if mutant is None:
         return nullcontext()
     # Mutants belong to the tests: they exist in a checkout only.
+    from tests.simulation.gate_mutants import GATE_MUTANTS
     from tests.simulation.mutants import MUTANTS
 
-    return MUTANTS[mutant].applied()
+    return {**MUTANTS, **GATE_MUTANTS}[mutant].applied()
 
 
 def _play(given: argparse.Namespace, options: Options) -> int:

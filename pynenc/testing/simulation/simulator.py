@@ -168,7 +168,7 @@ class Simulator:
             if executor.spare() == executor.slots and executor.parked >= plan.max_parked:
                 lying += left_waiting(snapshots, executor.awaited, plan.queues, self._paused, gates)
         before = self._lying
-        self._lying = {found: before.get(found, []) + [self._world.now_us] for found in lying}
+        self._lying = {found: [*before.get(found, []), self._world.now_us] for found in lying}
         # A gate that opens rings for no runner at its bound: that one looks again within its longest pause.
         patience_us = _LONGEST_PAUSE_US if any(snapshot.call.gates for snapshot in snapshots) else 0
         for found, looks in self._lying.items():
