@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from pynenc.testing.contracts.gates import (
+    LiveLimitsContract,
+    OrderingContract,
+    SlotsContract,
+    WaitingInsideContract,
+    WakingContract,
+)
 from tests.simulation.mutants import Mutant
 
 _GATING = "backends.memory.gating:Gating."
@@ -46,7 +53,6 @@ _LIST = [
         "others = self.trials.get((gate, lane.queue), ())",
         "return sum(len(lanes) for (name, _), lanes in self.trials.items() if name == gate)",
     ),
-    Mutant("trial_outlives_the_claim", _GATING + "start", "trial = self._end_trial(lane)", "trial = None"),
     Mutant("trial_outlives_the_lane", _GATING + "_left", "in (trial, lane.parked)", "in ()"),
     Mutant("later_work_tries_first", _GATING + "enter", "self.activate(lane.parked, now_us)", "pass"),
     Mutant("let_out_unheard", _GATING + "_let_out", "self._state.wake_for(lane.queue)", "pass"),
@@ -85,3 +91,17 @@ _LIST = [
     ),
 ]
 GATE_MUTANTS = {mutant.name: mutant for mutant in _LIST}
+
+RARE = {
+    "trial_outlives_the_lane": SlotsContract.test_the_end_of_one_that_tries_lets_another_one_try,
+    "trials_shared_by_queues": SlotsContract.test_a_gate_is_shared_by_queues_and_neither_waits_for_an_unserved_one,
+    "later_work_tries_first": SlotsContract.test_who_comes_first_by_rank_tries_beside_those_that_try_already,
+    "raised_limit_lets_nobody_out": LiveLimitsContract.test_a_raised_limit_lets_more_in,
+    "one_trial_at_a_time": LiveLimitsContract.test_a_raised_limit_lets_several_lanes_out,
+    "retry_is_overtaken": OrderingContract.test_a_delayed_retry_is_overtaken_by_nothing_of_its_key,
+    "claim_by_id_overtakes": OrderingContract.test_a_claim_by_id_does_not_overtake,
+    "lenders_of_lenders_forgotten": WaitingInsideContract.test_what_was_borrowed_twice_goes_back_twice,
+    "runner_lends_its_unit": WaitingInsideContract.test_who_runs_lends_nothing,
+    "let_out_unheard": WakingContract.test_a_freed_unit_wakes_a_sleeper,
+}
+"""What seeds hardly ever meet, and the promise that is broken at once."""

@@ -1,4 +1,4 @@
-"""Limits, rates and shares under kills, pauses past the lease and lost messages, and mistakes that seeds have to find."""
+"""Limits, rates and shares under kills, long pauses and lost messages, and mistakes that seeds have to find."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pytest
 
+from pynenc.backends.memory import MemoryBackend
+from pynenc.io import run
 from pynenc.model.records import Submission
 from pynenc.model.status import InvocationStatus
+from pynenc.testing.clock import FakeClock
+from pynenc.testing.contracts import gates
+from pynenc.testing.contracts.store import Store
 from pynenc.testing.simulation.explore import GATED, examine, report, shrink
-from tests.simulation.gate_mutants import GATE_MUTANTS
+from tests.simulation.gate_mutants import GATE_MUTANTS, RARE
 
 _SEEDS = 400
 _CHUNK = 50
@@ -34,7 +40,7 @@ def test_every_gated_seed_keeps_all_promises() -> None:
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("name", sorted(GATE_MUTANTS))
+@pytest.mark.parametrize("name", sorted(GATE_MUTANTS.keys() - RARE.keys()))
 def test_a_mutant_of_the_gates_is_killed(name: str, record_property: Callable[[str, object], None]) -> None:
     with GATE_MUTANTS[name].applied():
         needed = next((seed for seed in range(_MOST_SEEDS) if examine(seed, GATED).findings), None)
@@ -42,6 +48,21 @@ def test_a_mutant_of_the_gates_is_killed(name: str, record_property: Callable[[s
     assert needed is not None, f"{name} survives {_MOST_SEEDS} seeds"
     record_property("seeds", needed + 1)
     print(f"{name}: seed {needed}")
+
+
+@pytest.mark.parametrize("name", sorted(RARE))
+def test_a_rare_mutant_breaks_its_promise(name: str) -> None:
+    contract: Any = RARE[name]
+
+    def check() -> None:
+        clock = FakeClock()
+        store = Store(MemoryBackend(clock=clock), run, clock)
+        owner = getattr(gates, contract.__qualname__.partition(".")[0])
+        contract(owner(), store)
+
+    check()
+    with GATE_MUTANTS[name].applied(), pytest.raises(AssertionError):
+        check()
 
 
 def test_seeds_meet_gates_of_every_kind_closed_and_open() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.memory.lanes import BAND_UNIT
-from pynenc.backends.memory.state import MemoryState, Record, serves
+from pynenc.backends.memory.state import MemoryState, Record, is_gated, serves
 from pynenc.backends.memory.ticking import forget
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import Attempt
@@ -58,6 +58,7 @@ def _put_back(state: MemoryState, invocation_id: InvocationId, now_us: int) -> N
         reason=Reason.REQUEUED,
         epoch=outcome.epoch,
         dedupe=kept.dedupe,
+        gated=is_gated(state.calls[invocation_id]),
     )
     state.records[invocation_id] = record
     state.index(record, now_us)

@@ -11,7 +11,7 @@ from pynenc.backends.memory.administration import purge
 from pynenc.backends.memory.atomic import PLACE
 from pynenc.backends.memory.gating import Breaker, Unit
 from pynenc.backends.memory.sessions import row_of
-from pynenc.backends.memory.state import Kept, MemoryState, Record, Session
+from pynenc.backends.memory.state import Kept, MemoryState, Record, Session, is_gated
 from pynenc.backends.memory.submitting import add_edge
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import AfterPolicy, Dedupe
@@ -201,6 +201,7 @@ def _take_in_live(state: MemoryState, item: Carried, now_us: int) -> None:
         suspended_at_us=control.suspended_at_us,
         cancel_requested=control.cancel_requested,
         dedupe=item.dedupe,
+        gated=is_gated(item.snapshot.call),
         need_left=control.need_left,
         after_policy=item.after_policy,
     )

@@ -60,6 +60,8 @@ class Record:
     need_left: int = 0
     after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
     timed_out: bool = False
+    gated: bool = False
+    """Whether it is queued in a lane: it has gates or a flow."""
     lane: Lane | None = None
     """READY without an owner, and gated: where it is queued."""
     parked: str | None = None
@@ -72,11 +74,6 @@ class Record:
     @property
     def id(self) -> InvocationId:
         return self.call.invocation_id
-
-    @property
-    def gated(self) -> bool:
-        """Whether it is queued in a lane."""
-        return bool(self.call.gates) or self.call.flow is not None
 
     @property
     def gate(self) -> str | None:
@@ -182,13 +179,14 @@ class MemoryState:
     def index(self, record: Record, now_us: int) -> None:
         """Put a record into the indexes its state calls for."""
         if record.state is State.READY:
+            queue = record.call.queue
             if record.owner is not None:
                 self.put_resumable(record)
             elif not record.gated:
-                self.put_ready(record.call.queue, (record.rank, record.id))
-                self.wake_for(record.call.queue)
+                self.ready.setdefault(queue, TokenIndex()).add(record.rank, record.id)
+                self.wake_for(queue)
             elif self.gating.enter(record, now_us):
-                self.wake_for(record.call.queue)
+                self.wake_for(queue)
         due = record.due_us
         if due is not None:
             first_us = self.first_due_us()
@@ -210,7 +208,8 @@ class MemoryState:
         """Return the token of a queue that comes first; a flow's comes under its tag instead of its rank."""
         index = self.ready.get(queue)
         first = None if index is None else self._first_valid(index, None)
-        fair = self.gating.lanes.first_fair(queue)
+        lanes = self.gating.lanes
+        fair = lanes.first_fair(queue) if lanes.fair else None
         return first if fair is None else fair if first is None else min(first, fair)
 
     def first_resumable(self, session: SessionId) -> tuple[int, InvocationId] | None:
@@ -289,6 +288,11 @@ class Kept:
 def serves(queues: tuple[str, ...], queue: str) -> bool:
     """Whether a session that listens on `queues` claims from `queue`."""
     return queue in queues if queues else ":" not in queue
+
+
+def is_gated(call: Call) -> bool:
+    """Whether invocations with this call are queued in lanes."""
+    return bool(call.gates) or call.flow is not None
 
 
 def claim_of(record: Record, session: SessionId) -> Claim:

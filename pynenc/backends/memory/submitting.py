@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from pynenc.backends.memory.ending import end
 from pynenc.backends.memory.lanes import BAND_UNIT
 from pynenc.backends.memory.reserving import debounce, holder_of, kept_dedupe
@@ -70,9 +72,10 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         parent_id=parent,
         root_id=parent_call.root_id if parent_call else parent or item.invocation_id,
         created_at_us=now_us,
-        gates=checked(item.gates, item.flow) if item.gates else (),
-        flow=item.flow,
     )
+    gated = bool(item.gates) or item.flow is not None
+    if gated:
+        call = structs.replace(call, gates=checked(item.gates, item.flow), flow=item.flow)
     key = state.take_sequence() if item.key is None else item.key
     record = Record(
         call=call,
@@ -83,6 +86,7 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         expires_at_us=None if item.expires_us is None else now_us + item.expires_us,
         not_before_us=now_us + item.delay_us if item.delay_us > 0 else None,
         dedupe=item.dedupe,
+        gated=gated,
         after_policy=item.after_policy,
     )
     state.calls[call.invocation_id] = call

@@ -18,6 +18,7 @@ from pynenc.testing.contracts.gates import (
     RejectingContract,
     SlotsContract,
     WaitingInsideContract,
+    WakingContract,
 )
 from pynenc.testing.contracts.queues import QueuesContract
 from pynenc.testing.contracts.races import RacesContract
@@ -52,6 +53,7 @@ class GatesContract(
     RatesContract,
     BreakersContract,
     FlowsContract,
+    WakingContract,
     ReservingContract,
 ):
     """All that a store promises that declares gates."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from select import select
 from typing import Any
 
 import pytest
@@ -29,12 +30,15 @@ from pynenc.model.records import (
     Fence,
     Release,
     Retry,
+    SessionInfo,
+    SessionKind,
     Success,
 )
 from pynenc.model.status import InvocationStatus
 from pynenc.ports.backend import Backend
+from pynenc.ports.doorbell import Doorbell
 from pynenc.testing.clock import FakeClock
-from pynenc.testing.contracts.store import SECOND_US, Perform, Store, StoreContract, submission
+from pynenc.testing.contracts.store import LEASE_US, SECOND_US, Perform, Store, StoreContract, submission
 
 ONE = SlotGate(key="k", limit=1)
 TWO = SlotGate(key="k", limit=2)
@@ -49,6 +53,12 @@ def ids_of(claims: list[Claim]) -> list[InvocationId]:
 
 def fence(claim: Claim) -> Fence:
     return Fence(claim.session, claim.invocation_id, claim.epoch)
+
+
+def rings(bell: Doorbell) -> bool:
+    """Whether a bell rings, or does so soon."""
+    ready, _, _ = select([bell.fileno()], [], [], 0.5)
+    return bool(ready)
 
 
 def done(kind: Any, claim: Claim, **fields: Any) -> Any:
@@ -356,6 +366,21 @@ class SlotsContract(GatedContract):
 
         assert ids_of(store.claim(store.runner(), want=5)) == [invocation]
 
+    def test_who_comes_first_by_rank_tries_beside_those_that_try_already(self, store: Store) -> None:
+        runner = store.runner()
+        holder = store.running(runner, gates=(ONE,))
+        other = SlotGate(key="other", limit=9)
+        late, parked = store.submit(gates=(ONE, other), key=9), store.submit(gates=(ONE,), key=10)
+        assert store.claim(runner, want=5) == []
+        store.succeed(holder)
+
+        first = store.submit(gates=(ONE,), key=1)
+        bound = store.control(first).rank + 1
+        claims = store.exchange(runner, want=5, before=bound).claims
+
+        assert ids_of(list(claims)) == [first]
+        assert {store.status(late), store.status(parked)} <= {PARKED, InvocationStatus.REGISTERED}
+
 
 class RejectingContract(GatedContract):
     REJECTING = SlotGate(key="k", limit=1, mode=GateMode.REJECT)
@@ -415,10 +440,10 @@ class OrderingContract(GatedContract):
         store.clock.advance(5)
         store.tick()
         again = store.claim(runner, want=5)
-        store.succeed(again[0])
 
         assert between == []
         assert ids_of(again) == [first]
+        store.succeed(again[0])
         assert ids_of(store.claim(runner, want=5)) == [second]
 
     def test_what_lost_its_runner_comes_first_again(self, store: Store) -> None:
@@ -554,6 +579,31 @@ class WaitingInsideContract(GatedContract):
         assert [each.invocation_id for each in first] == [middle.invocation_id]
         assert [each.invocation_id for each in second] == [waiter.invocation_id]
 
+    def test_what_was_borrowed_twice_goes_back_twice(self, store: Store) -> None:
+        runner = store.runner()
+        waiter, child = self.waiting(store, runner, HELD, gates=(HELD,))
+        middle = store.claim_one(runner)
+        store.start(middle)
+        grandchild = store.submit(parent=fence(middle), gates=(HELD,))
+        store.suspend(middle, grandchild)
+        store.succeed(store.claim_one(runner))
+        store.resumed(runner)
+        stranger = store.submit(gates=(HELD,), key=0)
+
+        store.succeed(middle)
+
+        assert middle.invocation_id == child
+        assert store.claim(store.runner()) == []
+        assert store.status(stranger) is PARKED
+        assert [each.invocation_id for each in store.resumed(runner)] == [waiter.invocation_id]
+
+    def test_who_runs_lends_nothing(self, store: Store) -> None:
+        runner = store.runner()
+        claim = store.running(runner, gates=(HELD,))
+        store.submit(parent=fence(claim), gates=(HELD,))
+
+        assert store.claim(runner, want=5) == []
+
     def test_one_unit_is_lent_to_one_at_a_time(self, store: Store) -> None:
         runner = store.runner()
         claim = store.running(runner, gates=(HELD,))
@@ -611,6 +661,17 @@ class LiveLimitsContract(GatedContract):
         self.put(store, SlotSetting("k", 3))
 
         assert ids_of(store.claim(runner, want=5)) == ids[1:3]
+
+    def test_a_raised_limit_lets_several_lanes_out(self, store: Store) -> None:
+        ids = [store.submit(gates=(ONE, SlotGate(key=f"{number}", limit=1))) for number in range(4)]
+        runner = store.runner()
+        store.claim(runner, want=9)
+
+        self.put(store, SlotSetting("k", 3))
+        statuses = [store.status(each) for each in ids[1:]]
+
+        assert statuses == [InvocationStatus.REGISTERED, InvocationStatus.REGISTERED, PARKED]
+        assert ids_of(store.claim(runner, want=9)) == ids[1:3]
 
     def test_a_lowered_limit_drives_nobody_out_but_lets_nobody_in(self, store: Store) -> None:
         runner = store.runner()
@@ -802,6 +863,41 @@ class BreakersContract(GatedContract):
         store.succeed(early)
 
         assert store.claim(runner) == []
+
+
+class WakingContract(GatedContract):
+    def sleeper(self, store: Store) -> tuple[SessionId, Doorbell]:
+        bell = store.orchestrator.doorbell()
+        info = SessionInfo(kind=SessionKind.RUNNER, name="r", host="h", pid=1, slots=1, doorbell=bell.address)
+        return store.perform(store.orchestrator.open_session(info, lease_us=LEASE_US)), bell
+
+    def test_a_freed_unit_wakes_a_sleeper(self, store: Store) -> None:
+        busy = store.runner()
+        holder = store.running(busy, gates=(ONE,))
+        waiting = store.submit(gates=(ONE,))
+        sleeper, bell = self.sleeper(store)
+        assert store.exchange(sleeper, want=1, idle=True).claims == ()
+
+        store.succeed(holder)
+
+        assert rings(bell)
+        assert ids_of(store.claim(sleeper)) == [waiting]
+
+    def test_who_took_all_it_wanted_wakes_another_one_for_the_rest(self, store: Store) -> None:
+        busy = store.runner()
+        store.running(busy, gates=(ONE,))
+        ids = [store.submit(gates=(ONE,)) for _ in range(3)]
+        (first, first_bell), (second, second_bell) = self.sleeper(store), self.sleeper(store)
+        for session in (first, second):
+            assert store.exchange(session, want=1, idle=True).claims == ()
+
+        self.put(store, SlotSetting("k", 9))
+        woken = [rings(first_bell), rings(second_bell)]
+        claims = store.claim(first)
+
+        assert woken == [True, False]
+        assert ids_of(claims) == ids[:1]
+        assert rings(second_bell)
 
 
 class FlowsContract(GatedContract):
