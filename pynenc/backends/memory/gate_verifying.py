@@ -33,14 +33,18 @@ def _members(state: MemoryState) -> Iterator[Violation]:
         queued = record.gated and record.state is State.READY and record.owner is None
         if queued != (record.lane is not None):
             yield Violation("I1", record.id, f"{record.state.name}, but {'not ' if queued else ''}in a lane")
-        elif record.lane is not None and record.id not in record.lane.members:
-            yield Violation("I1", record.id, "its lane does not list it")
+        elif record.lane is not None and not _is_listed(state, record, record.lane):
+            yield Violation("I1", record.id, "its lane is not listed, or does not list it")
+
+
+def _is_listed(state: MemoryState, record: Record, lane: Lane) -> bool:
+    return record.id in lane.members and state.gating.lanes.lanes.get(lane.key) is lane
 
 
 def _lane(state: MemoryState, lane: Lane, ready: set[Order]) -> Iterator[Violation]:
     first = lane.members.first()
-    if first is None or state.gating.lanes.lanes.get(lane.key) is not lane:
-        yield Violation("I1", None, f"the lane {lane.key} has no members, or is not listed")
+    if first is None:
+        yield Violation("I1", None, f"the lane {lane.key} has no members")
         return
     for each in lane.members:
         record = state.records.get(each)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pynenc.testing.contracts.cancelling import CancellingContract
 from pynenc.testing.contracts.claiming import ClaimingContract
 from pynenc.testing.contracts.client_data import ClientDataStoreContract
+from pynenc.testing.contracts.gated_moves import GatedMovesContract, RepairContract
 from pynenc.testing.contracts.gates import (
     BreakersContract,
     FlowsContract,
@@ -55,6 +56,8 @@ class GatesContract(
     FlowsContract,
     WakingContract,
     ReservingContract,
+    GatedMovesContract,
+    RepairContract,
 ):
     """All that a store promises that declares gates."""
 
