@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pynenc.backends.gate_checks import check_setting
 from pynenc.backends.memory import administration, queries
 from pynenc.backends.memory.atomic import AtomicState
 from pynenc.backends.memory.cancelling import cancel
@@ -21,7 +22,7 @@ from pynenc.backends.memory.verifying import repair, verify
 from pynenc.backends.memory.waiting import watch
 from pynenc.clock import system_clock_us
 from pynenc.io import Op, run
-from pynenc.model.gates import GateSetting, check_setting
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,

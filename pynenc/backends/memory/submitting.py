@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from pynenc.backends.gate_checks import checked
 from pynenc.backends.memory.ending import end
 from pynenc.backends.memory.lanes import BAND_UNIT
 from pynenc.backends.memory.reserving import debounce, holder_of, kept_dedupe
 from pynenc.backends.memory.state import MemoryState, Record
-from pynenc.model.gates import checked
 from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.records import AfterPolicy, Call, Dedupe, DedupeMode, Fence, Submission, SubmitReply, SubmitVerdict
 from pynenc.model.status import InvocationStatus, Reason, State
