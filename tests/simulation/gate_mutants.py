@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pynenc.testing.contracts.gates import (
-    LiveLimitsContract,
-    OrderingContract,
-    SlotsContract,
-    WaitingInsideContract,
-    WakingContract,
-)
+from pynenc.testing.contracts.flows import WakingContract
+from pynenc.testing.contracts.gate_timing import LiveLimitsContract
+from pynenc.testing.contracts.ordering import OrderingContract
+from pynenc.testing.contracts.slots import SlotsContract
+from pynenc.testing.contracts.waiting_inside import WaitingInsideContract
 from tests.simulation.mutants import Mutant
 
 _GATING = "backends.memory.gating:Gating."

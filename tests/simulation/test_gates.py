@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from pynenc.io import run
 from pynenc.model.records import Submission
 from pynenc.model.status import InvocationStatus
 from pynenc.testing.clock import FakeClock
-from pynenc.testing.contracts import gates
 from pynenc.testing.contracts.store import Store
 from pynenc.testing.simulation.explore import GATED, examine, report, shrink
 from tests.simulation.gate_mutants import GATE_MUTANTS, RARE
@@ -57,7 +57,7 @@ def test_a_rare_mutant_breaks_its_promise(name: str) -> None:
     def check() -> None:
         clock = FakeClock()
         store = Store(MemoryBackend(clock=clock), run, clock)
-        owner = getattr(gates, contract.__qualname__.partition(".")[0])
+        owner = getattr(import_module(contract.__module__), contract.__qualname__.partition(".")[0])
         contract(owner(), store)
 
     check()
