@@ -34,8 +34,8 @@ _LIST = [
     Mutant(
         "freed_unit_is_tried_by_nobody",
         _GATING + "_give_unit_up",
-        "        self.activate(gate, now_us)",
-        "        pass",
+        "self.activate(gate, now_us)",
+        "pass",
     ),
     Mutant("raised_limit_lets_nobody_out", _GATING + "put", "self.activate(setting.name, now_us)", "pass"),
     Mutant("cleared_limit_lets_nobody_out", _GATING + "take_away", "self.activate(name, now_us)", "pass"),
