@@ -68,6 +68,22 @@ class NotYetAvailable(ConfigurationError):
         super().__init__(f"{feature} is not available in this release{'; ' + hint if hint else ''}")
 
 
+class GatesUnsupported(ConfigurationError):
+    """Gates, a flow or a mode of deduplication that the store does not have; nothing was created or changed."""
+
+    code = "gates_unsupported"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what}: this store has none; leave them out, or use a store whose capabilities name gates")
+
+
+class InvalidGate(ConfigurationError):
+    """A gate, flow or setting with a number out of its bounds, or a key that is too long."""
+
+    code = "invalid_gate"
+
+
 # --- tasks ----------------------------------------------------------------------------------------------
 
 

@@ -66,6 +66,7 @@ NAMES_BACKENDS = {"composition", "backends", "testing"}
 
 LONGEST_FILE = 500
 LONGER: dict[str, str] = {
+    "pynenc/testing/differential.py": "one vocabulary: every operation of the engine as a command",
     "pynenc/model/records.py": "one table: every record of the engine, each with what its fields mean",
     "pynenc/testing/simulation/simulator.py": "one interleaving: all actors share its clock and its choices",
 }

@@ -23,7 +23,7 @@ from itertools import zip_longest
 import msgspec
 from msgspec import Struct
 
-from pynenc.errors import ConfigurationError, StoreCorrupted, StoreError
+from pynenc.errors import ConfigurationError, GatesUnsupported, StoreCorrupted, StoreError
 from pynenc.io import run
 from pynenc.model.ids import InvocationId, id_text, new_invocation_id
 from pynenc.model.records import SessionRow
@@ -215,9 +215,12 @@ class Move:
         if not run(into.survey()).invocations:
             # Sessions and queues of a former life, whose numbers and names would mix with those that come.
             run(into.clear(arriving))
-        run(into.put_header(arriving, run(out.header())))
+        header = run(out.header())
+        self._require_gates(bool(header.settings))
+        run(into.put_header(arriving, header))
         invocations = data = 0
         for page in _pages(out):
+            self._require_gates(any(item.snapshot.call.gates or item.snapshot.call.flow for item in page))
             run(into.carry_in(arriving, page))
             invocations += len(page)
             self._report("carrying invocations", invocations, total)
@@ -227,6 +230,10 @@ class Move:
             self._report("carrying client data", data, data)
         self._compare(total)
         return Moved(invocations, data)
+
+    def _require_gates(self, used: bool) -> None:
+        if used and not self._target.capabilities.gates:
+            raise GatesUnsupported(f"gates and flows, which {self._source.url} holds, in {self._target.url}")
 
     def _compare(self, total: int) -> None:
         """Make sure that the target holds what the source does."""

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from pynenc.model.gates import Flow, Gate, GateFact
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.status import InvocationStatus, Reason, State
 
@@ -30,6 +31,19 @@ class DedupePhase(IntEnum):
     """As long as anything is known of the invocation: idempotency keys."""
     WHILE_GOOD = 3
     """Until it ends otherwise than in SUCCESS, else until purged: cached results."""
+    FOR_A_WHILE = 4
+    """For `window_us` from its creation on, whatever becomes of the invocation: throttling."""
+
+
+class DedupeMode(IntEnum):
+    """What a submission does when its key is held."""
+
+    REUSE = 0
+    """Nothing: it is told of the holder."""
+    RAISE = 1
+    """The same, but verdict DIFFERENT if the holder has another `arguments_hash`."""
+    DEBOUNCE = 2
+    """The holder, while it was never claimed, takes its arguments and starts after its delay, counted from now."""
 
 
 class Dedupe(Struct, frozen=True, array_like=True):
@@ -37,6 +51,11 @@ class Dedupe(Struct, frozen=True, array_like=True):
 
     key: bytes
     phase: DedupePhase
+    mode: DedupeMode = DedupeMode.REUSE
+    arguments_hash: bytes = b""
+    """For RAISE: equal exactly if all arguments are."""
+    window_us: int = 0
+    """For FOR_A_WHILE."""
 
 
 class Fence(Struct, frozen=True, array_like=True):
@@ -92,8 +111,10 @@ class Submission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Set when submitted from inside a run: a stale parent submits nothing. Also records parent and root."""
     parent_id: InvocationId | None = None
     """Parent without a fence; ignored when `parent` is set."""
-    gates: tuple[str, ...] = ()
-    """Room for section 4 of the engine; stores that have no gates refuse anything but ()."""
+    gates: tuple[Gate, ...] = ()
+    """All of them have to be open for a run to begin. Stores without gates refuse anything but ()."""
+    flow: Flow | None = None
+    """Whose share of the queue it takes; None: it takes part in no sharing. Stores without gates refuse others."""
 
     def delay_from(self, now_us: int) -> int:
         """Return how long it has to wait from an instant on."""
@@ -115,6 +136,10 @@ class SubmitVerdict(IntEnum):
     """The parent's fence is superseded; nothing was created."""
     UNKNOWN_DEPENDENCY = 4
     """An id in `after` is unknown; `invocation_id` names it; nothing was created."""
+    DIFFERENT = 5
+    """Another invocation with other arguments holds the key: `invocation_id` names it; nothing was created."""
+    DEBOUNCED = 6
+    """The holder of the key, which `invocation_id` names, took these arguments and this delay."""
 
 
 class SubmitReply(Struct, frozen=True, array_like=True):
@@ -374,7 +399,7 @@ class ExchangeReply(Struct, frozen=True, kw_only=True):
     next_due_us: int | None = None
     """How long until the earliest timer of the app, 0 if overdue; None without timers."""
     more: bool = False
-    """The tick budget ran out: call again soon."""
+    """A budget ran out (of the tick, or of looks at closed gates): call again soon."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -481,6 +506,9 @@ class Call(Struct, frozen=True, kw_only=True):
     parent_id: InvocationId | None
     root_id: InvocationId
     created_at_us: int
+    gates: tuple[Gate, ...] = ()
+    """By name."""
+    flow: Flow | None = None
 
 
 class Control(Struct, frozen=True, kw_only=True):
@@ -505,6 +533,8 @@ class Control(Struct, frozen=True, kw_only=True):
     claimed_at_us: int | None
     started_at_us: int | None
     suspended_at_us: int | None
+    gate: str | None = None
+    """READY only: the name of the closed gate before which it, or its lane, is parked."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -549,6 +579,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     waits: tuple[Awaited, ...]
     """What it waits for or comes after and is not final yet (at most 20)."""
     waits_total: int
+    gates: tuple[GateFact, ...] = ()
+    """How each of its gates stands, by name. Slots that it holds itself are open to it."""
 
 
 class Awaited(Struct, frozen=True, kw_only=True):
@@ -622,6 +654,7 @@ def dead_mark(looked_at: Sequence[DeadMark], budget: int) -> DeadMark | None:
 class QueueStats(Struct, frozen=True, kw_only=True):
     queue: str
     ready: int
+    """Without those that are parked before a closed gate."""
     delayed: int
     """BLOCKED: before their time or after others."""
     running: int
@@ -629,3 +662,5 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     oldest_ready_at_us: int | None
     paused: bool
     listeners: int
+    blocked: int = 0
+    """READY, but parked before a closed gate."""

@@ -108,8 +108,14 @@ def ready_status(reason: Reason) -> InvocationStatus:
     return _READY_STATUS.get(reason, InvocationStatus.REGISTERED)
 
 
-def live_status(state: State, reason: Reason, *, started: bool) -> InvocationStatus:
-    """Return the public status of a live invocation."""
+def live_status(state: State, reason: Reason, *, started: bool, parked: bool = False) -> InvocationStatus:
+    """Return the public status of a live invocation.
+
+    Args:
+        parked: whether it is READY, nobody's, and its lane waits for a gate.
+    """
+    if parked:
+        return InvocationStatus.CONCURRENCY_CONTROLLED
     if state is State.OWNED:
         return InvocationStatus.RUNNING if started else InvocationStatus.PENDING
     if state is State.SUSPENDED:

@@ -29,6 +29,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     push: bool
     """Sleepers are woken; without it they poll."""
     gates: bool = False
+    """It keeps gates, flows and every mode of deduplication; others refuse them (`GatesUnsupported`)."""
     journal: bool = False
 
 
@@ -76,7 +77,7 @@ class Backend(Protocol):
 
         Plain dictionaries and lists, everything sorted; for tests and repair, not for big stores. Keys:
         `calls`, `controls`, `outcomes`, `attempts`, `waits`, `dedupe`, `sessions`, `inbox`, `watches`,
-        `progress`, `paused`.
+        `progress`, `paused`, and `gates` if there is anything to tell of gates.
         """
 
 

@@ -6,7 +6,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
+from pynenc.errors import GatesUnsupported
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -68,8 +70,12 @@ class Orchestrator(Protocol):
         """Create invocations; one reply each, in order. Idempotent by id.
 
         Items are applied in order within one atomic unit, so later ones see earlier ones (`after`, dedupe).
-        An item whose dedupe key is held answers DEDUPED with the holder's id. At most as many sleeping sessions
-        are woken as there are new runnable invocations.
+        An item whose dedupe key is held answers DEDUPED with the holder's id, or as its `DedupeMode` says. At most as
+        many sleeping sessions are woken as there are new runnable invocations.
+
+        Raises:
+            InvalidGate: a gate or flow has a number out of its bounds; nothing was created.
+            GatesUnsupported: this store cannot keep what an item asks for; nothing was created.
         """
 
     @abstractmethod
@@ -86,6 +92,9 @@ class Orchestrator(Protocol):
         self, session: SessionId, ids: Sequence[InvocationId], *, queues: Sequence[str] = (), most: int | None = None
     ) -> Op[list[ClaimIdReply]]:
         """Claim these invocations if they are READY without an owner; same effects as a claim by queue.
+
+        One before a closed gate is BUSY; so is one with an ordering key (`block_lane_on_retry`) while another comes
+        before it in its lane.
 
         Args:
             queues: those to claim from, () for every queue of Python; what is in another one is NOT_READY here.
@@ -131,6 +140,28 @@ class Orchestrator(Protocol):
     @abstractmethod
     def resume(self, queue: str) -> Op[None]:
         """Undo `pause` and wake sleepers."""
+
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        """Set limit, rate or weight of a gate or flow, from now on and whatever submissions say. Repeating changes
+        nothing. What is inside stays inside; a limit below their number stops new claims only.
+
+        Raises:
+            InvalidGate: a number is out of its bounds.
+            GatesUnsupported: this store has no gates.
+        """
+        raise GatesUnsupported("gates (limits, rates and weights)")
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        """Let submissions decide again about the gate or flow of this name (`slots:KEY`, `rate:KEY`, `flow:KEY`).
+
+        Returns:
+            Whether something was set.
+        """
+        raise GatesUnsupported("gates (limits, rates and weights)")
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        """Return everything that was set with `put_gate`, by name."""
+        raise GatesUnsupported("gates (limits, rates and weights)")
 
     @abstractmethod
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:

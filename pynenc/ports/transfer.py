@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from pynenc.errors import StoreError, StoreSealed
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import AfterPolicy, Dedupe, SessionRow, Snapshot
 
@@ -107,6 +108,23 @@ class Survey(Struct, frozen=True, kw_only=True):
     """Those that have not ended."""
 
 
+class CarriedBreaker(Struct, frozen=True, kw_only=True):
+    """A breaker that is not at rest."""
+
+    name: str
+    failures: int
+    open_since_us: int | None
+    open_until_us: int | None
+
+
+class CarriedUnit(Struct, frozen=True, kw_only=True):
+    """A unit that an invocation keeps while its retry is delayed."""
+
+    gate: str
+    since_us: int
+    limit: int
+
+
 class Header(Struct, frozen=True, kw_only=True):
     """What a store holds beside invocations and client data."""
 
@@ -118,6 +136,12 @@ class Header(Struct, frozen=True, kw_only=True):
     """Every queue that was ever used."""
     sessions: tuple[SessionRow, ...]
     """Ended ones, which the history of invocations names."""
+    settings: tuple[GateSetting, ...] = ()
+    """What was set with `put_gate`, by name."""
+    rates: tuple[tuple[str, int], ...] = ()
+    """Theoretical arrival times of rate gates that are still to come, by name."""
+    breakers: tuple[CarriedBreaker, ...] = ()
+    """By name."""
 
 
 class Carried(Struct, frozen=True, kw_only=True):
@@ -133,6 +157,8 @@ class Carried(Struct, frozen=True, kw_only=True):
     """Those it comes after that are not final, by id."""
     dedupe: Dedupe | None = None
     """The key that it holds."""
+    units: tuple[CarriedUnit, ...] = ()
+    """By gate."""
 
 
 class CarriedData(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ def first_difference(one: Any, other: Any, path: str = "dump") -> str:
 
 PROLOGUE = (
     "from pynenc.io import run",
+    "from pynenc.model.gates import *",
     "from pynenc.model.records import *",
     "from pynenc.model.status import InvocationStatus, Reason",
     "def perform(port, operation, *arguments, **options):",

@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pynenc.errors import PynencError
 from pynenc.io import Op, run
+from pynenc.model.gates import (
+    BreakerGate,
+    Flow,
+    FlowSetting,
+    Gate,
+    GateMode,
+    RateGate,
+    RateSetting,
+    SlotGate,
+    SlotSetting,
+)
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.policies import RunPolicy, encode_policy
 from pynenc.model.records import (
@@ -25,6 +36,7 @@ from pynenc.model.records import (
     DeadFilter,
     DeadMark,
     Dedupe,
+    DedupeMode,
     DedupePhase,
     Exchange,
     ExchangeReply,
@@ -82,6 +94,8 @@ _WEIGHTS = {
     "count": 1,
     "purge": 1,
 }
+_GATED_WEIGHTS = {"submit_gated": 8, "claim": 4, "settle": 5, "put_gate": 2, "clear_gate": 1, "list_gates": 1}
+"""Beside the others, for stores that have gates."""
 
 
 class Command(Struct, frozen=True):
@@ -114,11 +128,16 @@ OpenStore = Callable[[TraceClock], Backend]
 """Opens an empty store that lives by this clock."""
 
 
-def traces(*, shortest: int = 20, longest: int = 50) -> SearchStrategy[list[Command]]:
-    """Return a Hypothesis strategy for traces."""
+def traces(*, shortest: int = 20, longest: int = 50, gated: bool = False) -> SearchStrategy[list[Command]]:
+    """Return a Hypothesis strategy for traces.
+
+    Args:
+        gated: with limits, rates and shares; only for stores whose capabilities name gates.
+    """
     from hypothesis import strategies
 
-    kinds = [kind for kind, weight in _WEIGHTS.items() for _ in range(weight)]
+    weights = [*_WEIGHTS.items(), *(_GATED_WEIGHTS.items() if gated else ())]
+    kinds = [kind for kind, weight in weights for _ in range(weight)]
     number = strategies.integers(0, 255)
     command = strategies.builds(Command, strategies.sampled_from(kinds), number, number, number, number)
     return strategies.lists(command, min_size=shortest, max_size=longest)
@@ -291,6 +310,63 @@ class Player:
             parent=self._fence(c) if a % 8 > 5 else None,
             parent_id=self._id(d) if a % 8 == 5 else None,
         )
+
+    def _submit_gated(self, command: Command) -> None:
+        items = [self._gated_item(command, number) for number in range(1 + command.a % 4)]
+        replies = self._orchestrator("submit", items)
+        if isinstance(replies, list):
+            self._ids += [item.invocation_id for item in items if item.invocation_id not in self._ids]
+
+    def _gated_item(self, command: Command, number: int) -> Submission:
+        """Return a submission with a few of a few gates, mostly otherwise plain."""
+        a, b, c, d = (value // (number + 1) for value in (command.a, command.b, command.c, command.d))
+        item = self._item(Command("submit", a, b, c // 5 * 5, d // 4 * 4), number)
+        return structs.replace(
+            item,
+            band=128,
+            key=(None, None, None, 5)[a % 4],
+            after=(),
+            gates=tuple(gate for bit, gate in enumerate(self._some_gates(d)) if (c | 1 << d % 7) >> bit & 1),
+            flow=(None, None, None, Flow("a"), Flow("b", 3))[b % 5],
+            parent=self._fence(b) if a % 3 == 1 else None,
+            parent_id=None,
+            dedupe=self._gated_key(a, b, d) if d % 8 == 7 else None,
+        )
+
+    def _some_gates(self, number: int) -> tuple[Gate, ...]:
+        mode = GateMode(number % 5 == 4)
+        return (
+            SlotGate(key="one", limit=1, mode=mode),
+            SlotGate(key="two", limit=2, block_lane_on_retry=number % 2 == 1),
+            SlotGate(key="held", limit=1, hold_while_waiting=number % 4 != 3),
+            RateGate(key="one", interval_us=_SECOND_US, burst=1 + number % 2, mode=mode),
+            BreakerGate(key="task", failures=1 + number % 2, open_for_us=_SECOND_US),
+            SlotGate(key="ordered", limit=1, block_lane_on_retry=True),
+            RateGate(key="fast", interval_us=1_000, burst=3),
+        )
+
+    def _gated_key(self, a: int, b: int, d: int) -> Dedupe:
+        mode = DedupeMode(a % 3)
+        phase = (DedupePhase.UNTIL_CLAIMED, DedupePhase.FOR_A_WHILE, DedupePhase.UNTIL_FINAL)[d % 3]
+        return Dedupe(b"gated %d" % (b % 2), phase, mode, b"hash %d" % (a % 2), _SECOND_US)
+
+    def _put_gate(self, command: Command) -> None:
+        limit = (0, 1, 2, 3)[command.b % 4]
+        settings = (
+            SlotSetting("one", limit),
+            SlotSetting("two", limit),
+            SlotSetting("held", limit),
+            RateSetting("one", (1, 3)[command.c % 2] * _SECOND_US, 1 + limit),
+            FlowSetting("a", 1 + limit),
+        )
+        self._orchestrator("put_gate", settings[command.a % len(settings)])
+
+    def _clear_gate(self, command: Command) -> None:
+        names = ("slots:one", "slots:two", "slots:held", "rate:one", "flow:a", "slots:unknown")
+        self._orchestrator("clear_gate", names[command.a % len(names)])
+
+    def _list_gates(self, command: Command) -> None:
+        self._orchestrator("list_gates")
 
     def _fence(self, number: int) -> Fence:
         invocation_id, session, epoch = self._claim_of(number)

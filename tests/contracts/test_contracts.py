@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pynenc.testing.contracts import (
     ClientDataStoreContract,
+    GatesContract,
     OrchestratorContract,
     StateBackendContract,
     TransferContract,
@@ -11,6 +12,10 @@ from pynenc.testing.contracts import (
 
 
 class TestOrchestrator(OrchestratorContract):
+    pass
+
+
+class TestGates(GatesContract):
     pass
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from pynenc.testing.differential import Command, Difference, OpenStore, compare, shortest, traces
+from pynenc.backends.memory import MemoryBackend
+from pynenc.io import Op
+from pynenc.testing.differential import Command, Difference, OpenStore, TraceClock, compare, shortest, traces
 from tests.simulation.mutants import DISHONEST_MUTANTS
 
 _TRACES = {"sqlite": 250, "redis": 250}
@@ -13,7 +17,9 @@ _OTHER_TRACES = 60
 """Where each operation takes a server milliseconds."""
 
 
-def _examine(reference: OpenStore, store: OpenStore, *, number: int, examples: int) -> Difference | None:
+def _examine(
+    reference: OpenStore, store: OpenStore, *, number: int, examples: int, gated: bool = False
+) -> Difference | None:
     @settings(
         max_examples=examples,
         deadline=None,
@@ -24,7 +30,7 @@ def _examine(reference: OpenStore, store: OpenStore, *, number: int, examples: i
         report_multiple_bugs=False,
     )
     @seed(number)
-    @given(traces())
+    @given(traces(gated=gated))
     def examine(trace: list[Command]) -> None:
         compare(trace, reference, store)
 
@@ -44,6 +50,37 @@ def test_random_traces_give_equal_replies_and_states(
     difference = _examine(reference, store, number=number, examples=examples)
 
     assert difference is None, str(difference)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_random_traces_with_gates_give_equal_replies_and_states(
+    number: int, reference: OpenStore, store: OpenStore, store_name: str
+) -> None:
+    if not store(TraceClock()).capabilities.gates:
+        pytest.skip(f"{store_name} has no gates")
+
+    difference = _examine(reference, store, number=number, examples=_TRACES.get(store_name, _OTHER_TRACES), gated=True)
+
+    assert difference is None, str(difference)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_gated_traces_never_break_the_structure(number: int, reference: OpenStore) -> None:
+    difference = _examine(reference, _Verified, number=number, examples=60, gated=True)
+
+    assert difference is None, str(difference)
+
+
+class _Verified(MemoryBackend):
+    """A store that looks at its own structure whenever somebody looks at its state."""
+
+    def __init__(self, clock: TraceClock) -> None:
+        super().__init__(clock=clock)
+
+    def dump(self) -> Op[dict[str, Any]]:
+        state = yield from super().dump()
+        broken = yield from self.orchestrator.verify()
+        return {**state, "broken": broken} if broken else state
 
 
 @pytest.mark.parametrize("name", sorted(DISHONEST_MUTANTS))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pynenc.backends.memory.state import BAND_UNIT, FIRST_SEQUENCE
+from pynenc.backends.memory.lanes import BAND_UNIT
+from pynenc.backends.memory.state import FIRST_SEQUENCE
 from pynenc.backends.protocol_files import read_text
 from pynenc.model.records import (
     NEWEST_FIRST,

@@ -101,7 +101,7 @@ _LIST = [
     Mutant("poison_never_ends", _MEMORY + "settling:crash", "record.crashes > record.max_crashes", "False"),
     Mutant("lost_attempt_stays_counted", _MEMORY + "sessions:_hand_back", "record.attempt -= 1", "record.attempt -= 0"),
     # --- queueing ---
-    Mutant("retry_loses_token", _MEMORY + "ending:put_back", "    state.index(record)", "    pass"),
+    Mutant("retry_loses_token", _MEMORY + "ending:put_back", "    state.index(record, now_us)", "    pass"),
     Mutant(
         "release_counts_attempt",
         _MEMORY + "settling:_apply",
@@ -110,7 +110,12 @@ _LIST = [
     ),
     Mutant("retry_forgets_delay", _MEMORY + "ending:put_back", "if delay_us > 0:", "if False:"),
     Mutant("submit_not_idempotent", _MEMORY + "submitting:_submit_one", "item.invocation_id in state.calls", "False"),
-    Mutant("nobody_is_woken", _MEMORY + "state:MemoryState.index", "self._wake_for(record.call.queue)", "pass"),
+    Mutant(
+        "nobody_is_woken",
+        _MEMORY + "state:MemoryState.wake_for",
+        "if session.idle and",
+        "if queue is None and session.idle and",
+    ),
     Mutant("paused_queue_is_claimed", _MEMORY + "claiming:claim_new", "if queue not in state.paused", ""),
     Mutant("dedupe_never_freed", _MEMORY + "ending:_free_key", "        free_key(state, record)", "        pass"),
     Mutant(
@@ -120,7 +125,7 @@ _LIST = [
         "True",
     ),
     # --- timers ---
-    Mutant("promoted_early", _MEMORY + "ticking:_timers", "entry[0] > now_us", "entry[0] > now_us + 15_000"),
+    Mutant("promoted_early", _MEMORY + "ticking:_timers", "entry[0] <= now_us", "entry[0] <= now_us + 15_000"),
     Mutant("expiry_ignored_by_claim", _MEMORY + "claiming:_expired", "record.expires_at_us > now_us", "True"),
     Mutant("start_keeps_expiry", _MEMORY + "settling:_apply", "            record.expires_at_us = None\n", ""),
     Mutant("timers_forgotten", _MEMORY + "ticking:_timers", "handled < budget", "False"),
@@ -135,7 +140,9 @@ _LIST = [
     Mutant("need_not_decremented", _MEMORY + "ending:_release_waiters", "need_left -= 1", "need_left -= 0"),
     Mutant("need_decremented_twice", _MEMORY + "ending:_release_waiters", "need_left -= 1", "need_left -= 2"),
     Mutant("woken_by_the_first", _MEMORY + "ending:_release_waiters", "need_left == 0", "need_left >= 0"),
-    Mutant("end_forgets_waiters", _MEMORY + "ending:end", "_release_waiters(state, ended[0].id, ended[1])", "()"),
+    Mutant(
+        "end_forgets_waiters", _MEMORY + "ending:end", "_release_waiters(state, ended[0].id, ended[1], now_us)", "()"
+    ),
     Mutant(
         "dependency_may_fail",
         _MEMORY + "ending:_release_waiters",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record, serves
+from pynenc.backends.memory.lanes import BAND_UNIT
+from pynenc.backends.memory.state import MemoryState, Record, is_gated, serves
 from pynenc.backends.memory.ticking import forget
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import Attempt
@@ -56,9 +57,10 @@ def _put_back(state: MemoryState, invocation_id: InvocationId, now_us: int) -> N
         reason=Reason.REQUEUED,
         epoch=outcome.epoch,
         dedupe=kept.dedupe,
+        gated=is_gated(state.calls[invocation_id]),
     )
     state.records[invocation_id] = record
-    state.index(record)
+    state.index(record, now_us)
 
 
 def purge(state: MemoryState, ids: Sequence[InvocationId] | None) -> int:
@@ -90,6 +92,7 @@ def _purge_everything(state: MemoryState) -> int:
     state.dead = {None: []}
     for index in (*state.ready.values(), *state.resumable.values(), state.due, state.retention):
         index.clear()
+    state.gating.clear()
     for session in state.sessions.values():
         session.owned.clear()
         session.watched.clear()

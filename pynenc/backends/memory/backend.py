@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pynenc.backends.gate_checks import check_setting
 from pynenc.backends.memory import administration, queries
 from pynenc.backends.memory.atomic import AtomicState
 from pynenc.backends.memory.cancelling import cancel
@@ -21,6 +22,7 @@ from pynenc.backends.memory.verifying import repair, verify
 from pynenc.backends.memory.waiting import watch
 from pynenc.clock import system_clock_us
 from pynenc.io import Op, run
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -99,6 +101,16 @@ class MemoryOrchestrator(Orchestrator):
     def resume(self, queue: str) -> Op[None]:
         yield from self._store.atomic(lambda state, _: administration.resume_queue(state, queue))
 
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        check_setting(setting)
+        yield from self._store.atomic(lambda state, now: state.gating.put(setting, now))
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        return (yield from self._store.atomic(lambda state, now: state.gating.take_away(name, now)))
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        return (yield from self._store.atomic(lambda state, _: state.gating.set_by_hand()))
+
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         return (yield from self._store.atomic(lambda state, now: administration.requeue(state, ids, now)))
 
@@ -112,13 +124,13 @@ class MemoryOrchestrator(Orchestrator):
         return (yield from self._store.atomic(lambda state, _: queries.queue_stats(state)))
 
     def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
-        return (yield from self._store.atomic(lambda state, _: _verify(state, mend=repair)))
+        return (yield from self._store.atomic(lambda state, now: _verify(state, now, mend=repair)))
 
 
-def _verify(state: MemoryState, *, mend: bool) -> list[Violation]:
-    found = verify(state)
+def _verify(state: MemoryState, now_us: int, *, mend: bool) -> list[Violation]:
+    found = verify(state, now_us)
     if mend and found:
-        repair(state)
+        repair(state, now_us)
     return found
 
 
@@ -189,7 +201,7 @@ class MemoryBackend(Backend):
     def __init__(self, *, clock: ClockUs = system_clock_us) -> None:
         self._store = AtomicState(clock)
         self.url = "memory://"
-        self.capabilities = Capabilities(across_processes=False, durability="none", push=True)
+        self.capabilities = Capabilities(across_processes=False, durability="none", push=True, gates=True)
         self.orchestrator: Orchestrator = MemoryOrchestrator(self._store)
         self.state_backend: StateBackend = MemoryStateBackend(self._store)
         self.client_data_store: ClientDataStore = MemoryClientDataStore(self._store)
@@ -219,4 +231,4 @@ class MemoryBackend(Backend):
         return [Finding(level="warning", subject="memory store", detail=note), *findings]
 
     def dump(self) -> Op[dict[str, Any]]:
-        return (yield from self._store.atomic(lambda state, _: dump(state)))
+        return (yield from self._store.atomic(dump))

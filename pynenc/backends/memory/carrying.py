@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from pynenc.backends.memory import queries
 from pynenc.backends.memory.administration import purge
 from pynenc.backends.memory.atomic import PLACE
+from pynenc.backends.memory.gating import Breaker, Unit
 from pynenc.backends.memory.sessions import row_of
-from pynenc.backends.memory.state import Kept, MemoryState, Record, Session
+from pynenc.backends.memory.state import Kept, MemoryState, Record, Session, is_gated
 from pynenc.backends.memory.submitting import add_edge
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import AfterPolicy, Dedupe
 from pynenc.ports.transfer import (
     Carried,
+    CarriedBreaker,
     CarriedData,
+    CarriedUnit,
     Header,
     Seal,
     SealReply,
@@ -72,6 +77,9 @@ def header(state: MemoryState) -> Header:
         paused=tuple(sorted(state.paused)),
         queues=tuple(sorted(state.queues)),
         sessions=tuple(row_of(state, each) for each in state.sessions.values() if each.ended_at_us is not None),
+        settings=tuple(state.gating.set_by_hand()),
+        rates=tuple(sorted((name, state.gating.arrival_us(name)) for name in state.gating.rates)),
+        breakers=tuple(carried_breaker(name, each) for name, each in sorted(state.gating.breakers.items())),
     )
 
 
@@ -81,6 +89,11 @@ def put_header(state: MemoryState, given: Header) -> None:
     state.last_session = max(state.last_session, given.last_session)
     state.paused.update(given.paused)
     state.queues.update(given.queues)
+    state.gating.lanes.settings.update({setting.name: setting for setting in given.settings})
+    for name, arrival_us in given.rates:
+        state.gating.put_arrival(name, max(arrival_us, state.gating.arrival_us(name)))
+    for breaker in given.breakers:
+        state.gating.breakers[breaker.name] = Breaker(breaker.failures, breaker.open_since_us, breaker.open_until_us)
     for row in given.sessions:
         lease_us = max(0, row.expires_at_us - row.opened_at_us)
         session = Session(row.session, row.info, lease_us, row.opened_at_us, row.expires_at_us, row.ended_at_us)
@@ -101,14 +114,34 @@ def _carried(state: MemoryState, invocation_id: InvocationId) -> Carried:
     if record is not None:
         kept = Kept(record.band, record.retention_us, record.max_crashes, record.dedupe)
     assert kept is not None
+    # Where its token waits is not carried: the other store finds out.
+    control = None if snapshot.control is None else structs.replace(snapshot.control, gate=None)
     return Carried(
-        snapshot=snapshot,
+        snapshot=structs.replace(snapshot, control=control),
         band=kept.band,
         retention_us=kept.retention_us,
         max_crashes=kept.max_crashes,
         after_policy=record.after_policy if record is not None and record.edges else AfterPolicy.ALL_SUCCEEDED,
         edges=() if record is None else tuple(sorted(record.edges)),
         dedupe=_held(state, invocation_id, kept.dedupe),
+        units=() if record is None else _units(state, record),
+    )
+
+
+def _units(state: MemoryState, record: Record) -> tuple[CarriedUnit, ...]:
+    held = ((gate.name, state.gating.holders.get(gate.name, {}).get(record.id)) for gate in record.call.gates)
+    return tuple(
+        CarriedUnit(gate=name, since_us=unit.since_us, limit=unit.limit) for name, unit in held if unit is not None
+    )
+
+
+def carried_breaker(name: str, breaker: Breaker) -> CarriedBreaker:
+    """Return what is carried of a breaker."""
+    return CarriedBreaker(
+        name=name,
+        failures=breaker.failures,
+        open_since_us=breaker.open_since_us,
+        open_until_us=breaker.open_until_us,
     )
 
 
@@ -116,14 +149,14 @@ def _held(state: MemoryState, invocation_id: InvocationId, dedupe: Dedupe | None
     return dedupe if dedupe is not None and state.dedupe.get(dedupe.key) == invocation_id else None
 
 
-def carry_in(state: MemoryState, items: Sequence[Carried]) -> None:
+def carry_in(state: MemoryState, items: Sequence[Carried], now_us: int) -> None:
     """Keep invocations as they are; those that are known are passed over."""
     for item in items:
         if item.snapshot.call.invocation_id not in state.calls:
-            _take_in(state, item)
+            _take_in(state, item, now_us)
 
 
-def _take_in(state: MemoryState, item: Carried) -> None:
+def _take_in(state: MemoryState, item: Carried, now_us: int) -> None:
     call, outcome = item.snapshot.call, item.snapshot.outcome
     each = call.invocation_id
     state.calls[each] = call
@@ -137,12 +170,12 @@ def _take_in(state: MemoryState, item: Carried) -> None:
     if item.dedupe is not None:
         state.dedupe[item.dedupe.key] = each
     if outcome is None:
-        _take_in_live(state, item)
+        _take_in_live(state, item, now_us)
         return
     state.keep_outcome(outcome, Kept(item.band, item.retention_us, item.max_crashes, item.dedupe))
 
 
-def _take_in_live(state: MemoryState, item: Carried) -> None:
+def _take_in_live(state: MemoryState, item: Carried, now_us: int) -> None:
     control = item.snapshot.control
     assert control is not None
     record = Record(
@@ -165,13 +198,16 @@ def _take_in_live(state: MemoryState, item: Carried) -> None:
         suspended_at_us=control.suspended_at_us,
         cancel_requested=control.cancel_requested,
         dedupe=item.dedupe,
+        gated=is_gated(item.snapshot.call),
         need_left=control.need_left,
         after_policy=item.after_policy,
     )
     state.records[record.id] = record
     for waited in item.edges:
         add_edge(state, record, waited)
-    state.index(record)
+    for unit in item.units:
+        state.gating.holders.setdefault(unit.gate, {})[record.id] = Unit(unit.since_us, (), unit.limit)
+    state.index(record, now_us)
 
 
 def data_out(state: MemoryState, after: bytes | None, limit: int) -> list[CarriedData]:
@@ -189,5 +225,5 @@ def data_in(state: MemoryState, items: Sequence[CarriedData]) -> None:
 def clear(state: MemoryState) -> None:
     """Forget everything but the seal."""
     purge(state, None)
-    for kept in (state.sessions, state.paused, state.queues):
+    for kept in (state.sessions, state.paused, state.queues, state.gating.lanes.settings):
         kept.clear()

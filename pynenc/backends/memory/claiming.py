@@ -6,9 +6,13 @@ from collections.abc import Iterable
 
 from pynenc.backends.memory.ending import end, free_key, write_attempt
 from pynenc.backends.memory.state import MemoryState, Record, Session, claim_of, serves
+from pynenc.model.gates import Gate, GateMode, SlotGate
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import Claim, ClaimIdReply, ClaimIdVerdict, DedupePhase, Exchange, Resumed
 from pynenc.model.status import InvocationStatus, Reason, State
+
+MOST_LOOKS = 256
+"""So many closed gates a claim meets before it leaves the rest to the next one."""
 
 
 def claim_resumable(state: MemoryState, session: Session, want: int, now_us: int) -> list[Resumed]:
@@ -18,7 +22,9 @@ def claim_resumable(state: MemoryState, session: Session, want: int, now_us: int
         entry = state.first_resumable(session.number)
         if entry is None:
             break
-        resumed.append(_go_on(state, state.records[entry[1]], now_us))
+        record = state.records[entry[1]]
+        if not record.gated or state.gating.may_go_on(record, now_us):
+            resumed.append(_go_on(state, record, now_us))
     return resumed
 
 
@@ -33,37 +39,85 @@ def _go_on(state: MemoryState, record: Record, now_us: int) -> Resumed:
     return resumed
 
 
-def claim_new(state: MemoryState, session: Session, request: Exchange, want: int, now_us: int) -> list[Claim]:
-    """Hand up to `want` READY invocations of the requested queues to the session, by (rank, id)."""
+def claim_new(
+    state: MemoryState, session: Session, request: Exchange, want: int, now_us: int
+) -> tuple[list[Claim], int]:
+    """Hand up to `want` READY invocations of the requested queues to the session, by (rank, id).
+
+    Returns:
+        The claims, and how many closed gates it met.
+    """
     claims: list[Claim] = []
+    looked = 0
     queues = [queue for queue in _queues(state, request.queues) if queue not in state.paused]
-    first = _first_awaited if request.awaited else _first
-    while len(claims) < want:
-        head = first(state, queues)
-        if head is None or (request.before is not None and head[0] >= request.before):
+    passed_over: set[InvocationId] = set()
+    while len(claims) < want and looked < MOST_LOOKS:
+        found = _first_awaited(state, queues, passed_over) if request.awaited else _first(state, queues)
+        if found is None or (request.before is not None and found.rank >= request.before):
             break
-        record = state.records[head[1]]
+        record = _in_turn(state, found)
         if _expired(state, record, now_us):
             continue
-        claims.append(_take(state, session, record, now_us))
-    return claims
+        if (gate := _closed(state, record, now_us)) is None:
+            claims.append(_take(state, session, record, now_us))
+            continue
+        looked += 1
+        if gate.mode is GateMode.REJECT:
+            _reject(state, record, gate, now_us)
+        elif request.awaited:
+            passed_over.add(found.id)
+        else:
+            state.gating.park(record, gate, now_us)
+    if claims and len(claims) == want and not request.awaited:
+        _wake_another(state, queues, now_us)
+    return claims, looked
 
 
-def _first(state: MemoryState, queues: Iterable[str]) -> tuple[int, InvocationId] | None:
-    return min((head for queue in queues if (head := state.first_ready(queue)) is not None), default=None)
+def _wake_another(state: MemoryState, queues: Iterable[str], now_us: int) -> None:
+    """Wake one more session if a lane has more to claim: its token woke only the one that claims now."""
+    record = _first(state, queues)
+    if record is not None and record.gated and state.gating.closed(record, now_us) is None:
+        state.wake_for(record.call.queue)
 
 
-def _first_awaited(state: MemoryState, queues: Iterable[str]) -> tuple[int, InvocationId] | None:
+def _first(state: MemoryState, queues: Iterable[str]) -> Record | None:
+    head = min((head for queue in queues if (head := state.first_ready(queue)) is not None), default=None)
+    return None if head is None else state.records[head[1]]
+
+
+def _first_awaited(state: MemoryState, queues: Iterable[str], passed_over: set[InvocationId]) -> Record | None:
     served = set(queues)
     ready = (
-        (record.rank, record.id)
+        record
         for record in state.records.values()
         if record.state is State.READY
         and record.owner is None
         and record.call.queue in served
         and (record.call.parent_id is not None or record.id in state.waiters)
+        and record.id not in passed_over
     )
-    return min(ready, default=None)
+    return min(ready, key=lambda record: (record.rank, record.id), default=None)
+
+
+def _in_turn(state: MemoryState, record: Record) -> Record:
+    """Return who has to go first for this one to come: with an ordering key the first of its lane."""
+    if record.lane is None or not any(_is_ordering(gate) for gate in record.call.gates):
+        return record
+    first = record.lane.members.first()
+    assert first is not None
+    return state.records[first]
+
+
+def _is_ordering(gate: Gate) -> bool:
+    return isinstance(gate, SlotGate) and gate.block_lane_on_retry
+
+
+def _closed(state: MemoryState, record: Record, now_us: int) -> Gate | None:
+    return state.gating.closed(record, now_us) if record.gated else None
+
+
+def _reject(state: MemoryState, record: Record, gate: Gate, now_us: int) -> None:
+    end(state, record, InvocationStatus.CONCURRENCY_CONTROLLED_FINAL, now_us, reason=f"{gate.name} was closed")
 
 
 def claim_by_id(
@@ -99,6 +153,13 @@ def _claim_one(
         return ClaimIdReply(ClaimIdVerdict.NOT_READY)
     if _expired(state, record, now_us):
         return ClaimIdReply(ClaimIdVerdict.FINAL)
+    if _in_turn(state, record) is not record:
+        return ClaimIdReply(ClaimIdVerdict.BUSY)
+    if (gate := _closed(state, record, now_us)) is not None:
+        if gate.mode is GateMode.PARK:
+            return ClaimIdReply(ClaimIdVerdict.BUSY)
+        _reject(state, record, gate, now_us)
+        return ClaimIdReply(ClaimIdVerdict.FINAL)
     return ClaimIdReply(ClaimIdVerdict.CLAIMED, _take(state, session, record, now_us))
 
 
@@ -119,6 +180,8 @@ def expire(state: MemoryState, record: Record, now_us: int) -> None:
 
 
 def _take(state: MemoryState, session: Session, record: Record, now_us: int) -> Claim:
+    if record.gated:
+        state.gating.start(record, now_us)
     record.state = State.OWNED
     record.epoch = Epoch(record.epoch + 1)
     record.attempt += 1

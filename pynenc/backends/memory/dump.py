@@ -12,6 +12,15 @@ durations integers in microseconds, absent values None:
 * `watches`: {number as text: sorted ids}, sessions without any left out
 * `progress`: {id: note}
 * `paused`: sorted queue names
+* `gates`, only if there is any of it, and each part only if it has something in it:
+  * `lanes`: {first member: its `members` in order, the gate before which it is `parked`, the one of its `trial`}
+  * `resumes`: {id: `parked`, `trial`}, of resumable invocations that have one of them
+  * `holders`: {gate: {id: `since_us`, `lenders`, `limit`}}
+  * `rates`: {gate: theoretical arrival time, if it is still to come}
+  * `breakers`: {gate: `failures`, `open_since_us`, `open_until_us`}
+  * `settings`: {name: fields of the setting with its tag under `type`}
+  * `flows`: {queue: `virtual` time (None before the first start), `tags` by flow}, of flows that have a token
+  * `timers`: {gate: when it opens}
 """
 
 from __future__ import annotations
@@ -20,14 +29,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pynenc.backends.canonical import plain, session_fields, without_id
+from pynenc.backends.memory.gate_facts import dump_gates
 from pynenc.backends.memory.queries import control_of
 from pynenc.backends.memory.sessions import row_of
 from pynenc.backends.memory.state import MemoryState
 
 
-def dump(state: MemoryState) -> dict[str, Any]:
+def dump(state: MemoryState, now_us: int) -> dict[str, Any]:
     """Return the canonical form of the memory store."""
+    gates = dump_gates(state, now_us)
     return {
+        **({"gates": gates} if gates else {}),
         "calls": _by_id(state.calls),
         "controls": {each.hex(): plain(control_of(record)) for each, record in sorted(state.records.items())},
         "outcomes": _by_id(state.outcomes),

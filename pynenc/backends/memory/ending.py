@@ -35,7 +35,7 @@ def end(
     while queue:
         ended = queue.popleft()
         _write_outcome(state, ended, now_us)
-        for waiter in _release_waiters(state, ended[0].id, ended[1]):
+        for waiter in _release_waiters(state, ended[0].id, ended[1], now_us):
             why = why_broken(ended[0].id, ended[1])
             queue.append((waiter, fallen_status(waiter.after_policy), b"", why, NO_SESSION, waiter.worker))
 
@@ -61,8 +61,12 @@ def _write_outcome(state: MemoryState, ending: _Ending, now_us: int) -> None:
     )
     state.keep_outcome(outcome, Kept(record.band, record.retention_us, record.max_crashes, record.dedupe))
     drop_edges(state, record)
+    if record.gated:
+        state.gating.withdraw(record, now_us)
     disown(state, record)
     del state.records[record.id]
+    if record.gated:
+        state.gating.give_up(record, now_us)
     _free_key(state, record, status)
     for number in sorted(state.watchers.pop(record.id, ())):
         watcher = state.sessions[number]
@@ -87,7 +91,7 @@ def free_key(state: MemoryState, record: Record) -> None:
         del state.dedupe[record.dedupe.key]
 
 
-def _release_waiters(state: MemoryState, ended: InvocationId, status: InvocationStatus) -> list[Record]:
+def _release_waiters(state: MemoryState, ended: InvocationId, status: InvocationStatus, now_us: int) -> list[Record]:
     """Take the edges to an ended invocation away; return the waiters that end with it, by id."""
     fallen: list[Record] = []
     for waiter_id in sorted(state.waiters.pop(ended, ())):
@@ -100,25 +104,25 @@ def _release_waiters(state: MemoryState, ended: InvocationId, status: Invocation
             continue
         waiter.need_left -= 1
         if waiter.need_left == 0:
-            _met(state, waiter)
+            _met(state, waiter, now_us)
     return fallen
 
 
-def _met(state: MemoryState, waiter: Record) -> None:
+def _met(state: MemoryState, waiter: Record, now_us: int) -> None:
     """What `waiter` waited for is there."""
     drop_edges(state, waiter)
     if waiter.state is State.SUSPENDED:
-        resume(state, waiter, timed_out=False)
+        resume(state, waiter, now_us, timed_out=False)
     elif waiter.not_before_us is not None:
         waiter.reason = Reason.DELAYED
-        state.index(waiter)
+        state.index(waiter, now_us)
     else:
         waiter.state = State.READY
         waiter.reason = Reason.NEW
-        state.index(waiter)
+        state.index(waiter, now_us)
 
 
-def resume(state: MemoryState, waiter: Record, *, timed_out: bool) -> None:
+def resume(state: MemoryState, waiter: Record, now_us: int, *, timed_out: bool) -> None:
     """Hand a suspended invocation back to its owner, which goes on when it has a slot."""
     drop_edges(state, waiter)
     waiter.need_left = 0
@@ -126,7 +130,7 @@ def resume(state: MemoryState, waiter: Record, *, timed_out: bool) -> None:
     waiter.timed_out = timed_out
     waiter.state = State.READY
     waiter.reason = Reason.RESUMED
-    state.index(waiter)
+    state.index(waiter, now_us)
 
 
 def drop_edges(state: MemoryState, waiter: Record) -> None:
@@ -179,6 +183,8 @@ def note_run(record: Record, ran_us: int, worker: int, now_us: int) -> None:
 def put_back(state: MemoryState, record: Record, reason: Reason, now_us: int, *, delay_us: int = 0) -> None:
     """Make an invocation that lost its owner claimable again, now or after `delay_us`."""
     drop_edges(state, record)
+    if record.gated:
+        state.gating.withdraw(record, now_us)
     disown(state, record)
     record.need_left = 0
     record.waits = ()
@@ -191,7 +197,10 @@ def put_back(state: MemoryState, record: Record, reason: Reason, now_us: int, *,
     else:
         record.state = State.READY
         record.not_before_us = None
-    state.index(record)
+    state.index(record, now_us)
+    # In its lane first: if it comes before the others, it is also the first that is let out.
+    if record.gated:
+        state.gating.give_up(record, now_us, keep_blocking=delay_us > 0)
 
 
 def notify_cancel(state: MemoryState, record: Record, detail: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pynenc.backends.memory.claiming import claim_new, claim_resumable
+from pynenc.backends.memory.claiming import MOST_LOOKS, claim_new, claim_resumable
 from pynenc.backends.memory.sessions import live_session
 from pynenc.backends.memory.settling import note_progress, note_started, settle
 from pynenc.backends.memory.state import MemoryState
@@ -22,7 +22,7 @@ def exchange(state: MemoryState, request: Exchange, now_us: int) -> ExchangeRepl
     ticked = tick(state, request.tick_budget, now_us)
     resumed = claim_resumable(state, session, request.want, now_us)
     left = request.want - len(resumed) if request.claim_new else 0
-    claims = claim_new(state, session, request, left, now_us)
+    claims, looked = claim_new(state, session, request, left, now_us)
     if request.idle and len(resumed) + len(claims) < request.want:
         session.idle = True
         session.idle_queues = request.queues
@@ -33,5 +33,5 @@ def exchange(state: MemoryState, request: Exchange, now_us: int) -> ExchangeRepl
         resumed=tuple(resumed),
         inbox=inbox,
         next_due_us=next_due_us(state, now_us),
-        more=ticked.more,
+        more=ticked.more or looked >= MOST_LOOKS,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
+from pynenc.backends.memory.gate_facts import gate_facts
 from pynenc.backends.memory.sessions import row_of
 from pynenc.backends.memory.state import MemoryState, Record, serves
 from pynenc.model.ids import InvocationId
@@ -63,6 +64,7 @@ def control_of(record: Record) -> Control:
         claimed_at_us=record.claimed_at_us,
         started_at_us=record.started_at_us,
         suspended_at_us=record.suspended_at_us,
+        gate=record.gate,
     )
 
 
@@ -74,7 +76,8 @@ def status(state: MemoryState, invocation_id: InvocationId) -> InvocationStatus 
     record = state.records.get(invocation_id)
     if record is None:
         return None
-    return live_status(record.state, record.reason, started=record.started_at_us is not None)
+    parked = record.lane is not None and record.lane.parked is not None
+    return live_status(record.state, record.reason, started=record.started_at_us is not None, parked=parked)
 
 
 def listing(state: MemoryState, wanted: ListFilter) -> list[Snapshot]:
@@ -137,7 +140,8 @@ def queue_stats(state: MemoryState) -> list[QueueStats]:
 
 def _stats_of(state: MemoryState, queue: str) -> QueueStats:
     records = [record for record in state.records.values() if record.call.queue == queue]
-    ready = [record for record in records if record.state is State.READY and record.owner is None]
+    free = [record for record in records if record.state is State.READY and record.owner is None]
+    ready = [record for record in free if record.gate is None]
     suspended = [
         record
         for record in records
@@ -152,6 +156,7 @@ def _stats_of(state: MemoryState, queue: str) -> QueueStats:
         oldest_ready_at_us=min((record.registered_at_us for record in ready), default=None),
         paused=queue in state.paused,
         listeners=len(list(_listeners(state, queue))),
+        blocked=len(free) - len(ready),
     )
 
 
@@ -178,6 +183,7 @@ def explain(state: MemoryState, invocation_id: InvocationId, now_us: int) -> Sta
         ahead=_ahead(state, record) if record else 0,
         waits=tuple(_awaited(state, each) for each in edges[:MOST_NAMED]),
         waits_total=len(edges),
+        gates=gate_facts(state, record, now_us) if record else (),
     )
 
 

@@ -33,6 +33,8 @@ def settle(state: MemoryState, session: Session, done: Completion, now_us: int) 
     if record is None or record.state is not State.OWNED:
         return CompletionReply(_not_owned(state, session, done))
     note_run(record, done.ran_us, done.worker, now_us)
+    if record.gated and isinstance(done, Success | Failure | Retry | Crash):
+        state.gating.report(record, failed=not isinstance(done, Success), now_us=now_us)
     _apply(state, session, record, done, now_us)
     return ACCEPTED
 

@@ -10,6 +10,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pynenc.backends.memory.gating import Gating
+from pynenc.backends.memory.lanes import BAND_UNIT, Lane, Lenders
+from pynenc.backends.memory.ordered import Order
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.records import (
     AfterPolicy,
@@ -25,7 +28,6 @@ from pynenc.model.records import (
 )
 from pynenc.model.status import DEAD_STATUSES, Reason, State
 
-BAND_UNIT = 2**44
 FIRST_SEQUENCE = 2**20
 
 
@@ -60,10 +62,25 @@ class Record:
     need_left: int = 0
     after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
     timed_out: bool = False
+    gated: bool = False
+    """Whether it is queued in a lane: it has gates or a flow."""
+    lane: Lane | None = None
+    """READY without an owner, and gated: where it is queued."""
+    parked: str | None = None
+    """Resumable: the gate before which its token waits."""
+    trial: str | None = None
+    """Resumable: the gate of which a unit is kept for it."""
+    lenders: Lenders = ()
+    """Parked and resumable: on whose units it could go on."""
 
     @property
     def id(self) -> InvocationId:
         return self.call.invocation_id
+
+    @property
+    def gate(self) -> str | None:
+        """The gate before which it, or its lane, is parked."""
+        return self.parked if self.lane is None else self.lane.parked
 
     @property
     def band(self) -> int:
@@ -149,6 +166,7 @@ class MemoryState:
         self.blobs: dict[bytes, tuple[bytes, int]] = {}
         self.ready: dict[str, TokenIndex] = {}
         self.resumable: dict[SessionId, TokenIndex] = {}
+        self.gating = Gating(self)
         self.due = TokenIndex()
         self.retention = TokenIndex()
         self.dead: dict[str | None, list[DeadMark]] = {None: []}
@@ -162,26 +180,41 @@ class MemoryState:
 
     # --- indexes ---
 
-    def index(self, record: Record) -> None:
+    def index(self, record: Record, now_us: int) -> None:
         """Put a record into the indexes its state calls for."""
         if record.state is State.READY:
-            if record.owner is None:
-                self.ready.setdefault(record.call.queue, TokenIndex()).add(record.rank, record.id)
-                self._wake_for(record.call.queue)
-            else:
-                self.resumable.setdefault(record.owner, TokenIndex()).add(record.rank, record.id)
-                self.ring(record.owner)
+            queue = record.call.queue
+            if record.owner is not None:
+                self.put_resumable(record)
+            elif not record.gated:
+                self.ready.setdefault(queue, TokenIndex()).add(record.rank, record.id)
+                self.wake_for(queue)
+            elif self.gating.enter(record, now_us):
+                self.wake_for(queue)
         due = record.due_us
         if due is not None:
-            first = self.first_due()
+            first_us = self.first_due_us()
             self.due.add(due, record.id)
-            if first is None or due < first[0]:
-                self._wake_for(None)
+            if first_us is None or due < first_us:
+                self.wake_for(None)
 
-    def first_ready(self, queue: str) -> tuple[int, InvocationId] | None:
-        """Return the claimable invocation of a queue that comes first."""
+    def put_ready(self, queue: str, order: Order) -> None:
+        """Let a token be found by claims from a queue."""
+        self.ready.setdefault(queue, TokenIndex()).add(*order)
+
+    def put_resumable(self, record: Record) -> None:
+        """Let a resumable invocation be found by its owner, and ring for it."""
+        assert record.owner is not None
+        self.resumable.setdefault(record.owner, TokenIndex()).add(record.rank, record.id)
+        self.ring(record.owner)
+
+    def first_ready(self, queue: str) -> Order | None:
+        """Return the token of a queue that comes first; a flow's comes under its tag instead of its rank."""
         index = self.ready.get(queue)
-        return None if index is None else self._first_valid(index, None)
+        first = None if index is None else self._first_valid(index, None)
+        lanes = self.gating.lanes
+        fair = lanes.first_fair(queue) if lanes.fair else None
+        return first if fair is None else fair if first is None else min(first, fair)
 
     def first_resumable(self, session: SessionId) -> tuple[int, InvocationId] | None:
         """Return the resumable invocation of a session that comes first."""
@@ -191,10 +224,21 @@ class MemoryState:
     def _first_valid(self, index: TokenIndex, owner: SessionId | None) -> tuple[int, InvocationId] | None:
         while (entry := index.first()) is not None:
             record = self.records.get(entry[1])
-            if record and record.state is State.READY and record.owner == owner and record.rank == entry[0]:
+            if record and record.state is State.READY and record.owner == owner and self._is_token(record, entry):
                 return entry
             index.drop_first()
         return None
+
+    def _is_token(self, record: Record, entry: Order) -> bool:
+        if record.lane is not None:
+            return self.gating.lanes.holds(record.lane, entry)
+        return record.rank == entry[0] and record.parked is None
+
+    def first_due_us(self) -> int | None:
+        """Return when a timer, of an invocation or of a gate, comes first."""
+        first, gate = self.first_due(), self.gating.timers.first_order()
+        moments = [entry[0] for entry in (first, gate) if entry is not None]
+        return min(moments, default=None)
 
     def first_due(self) -> tuple[int, InvocationId] | None:
         """Return the invocation whose timer comes first."""
@@ -247,7 +291,7 @@ class MemoryState:
         if session is not None and session.ended_at_us is None and session.info.doorbell:
             self.to_ring.append(session.info.doorbell)
 
-    def _wake_for(self, queue: str | None) -> None:
+    def wake_for(self, queue: str | None) -> None:
         """Wake one sleeping session that serves `queue`, or any one for a timer (None)."""
         for session in self.sessions.values():
             if session.idle and (queue is None or serves(session.idle_queues, queue)):
@@ -273,6 +317,11 @@ def _mark(outcome: Outcome) -> DeadMark:
 def serves(queues: tuple[str, ...], queue: str) -> bool:
     """Whether a session that listens on `queues` claims from `queue`."""
     return queue in queues if queues else ":" not in queue
+
+
+def is_gated(call: Call) -> bool:
+    """Whether invocations with this call are queued in lanes."""
+    return bool(call.gates) or call.flow is not None
 
 
 def claim_of(record: Record, session: SessionId) -> Claim:

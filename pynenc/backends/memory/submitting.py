@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
+from pynenc.backends.gate_checks import checked
 from pynenc.backends.memory.ending import end
-from pynenc.backends.memory.state import BAND_UNIT, MemoryState, Record
-from pynenc.errors import NotYetAvailable
+from pynenc.backends.memory.lanes import BAND_UNIT
+from pynenc.backends.memory.reserving import debounce, holder_of, kept_dedupe
+from pynenc.backends.memory.state import MemoryState, Record
 from pynenc.model.dependencies import fallen_status, outlook
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     NEWEST_FIRST,
     Call,
+    Dedupe,
+    DedupeMode,
     Fence,
     Submission,
     SubmitReply,
@@ -23,8 +29,8 @@ from pynenc.model.status import Reason, State
 def submit(state: MemoryState, items: Sequence[Submission], now_us: int) -> list[SubmitReply]:
     """Create invocations in order; validate everything that can be refused before writing anything."""
     for item in items:
-        if item.gates:
-            raise NotYetAvailable("gates (concurrency and rate limits)")
+        if item.gates or item.flow is not None:
+            checked(item.gates, item.flow)
     return [_submit_one(state, item, now_us) for item in items]
 
 
@@ -36,11 +42,24 @@ def _submit_one(state: MemoryState, item: Submission, now_us: int) -> SubmitRepl
     for dependency in item.after:
         if dependency not in state.calls:
             return SubmitReply(SubmitVerdict.UNKNOWN_DEPENDENCY, dependency)
-    if item.dedupe is not None and item.dedupe.key in state.dedupe:
-        return SubmitReply(SubmitVerdict.DEDUPED, state.dedupe[item.dedupe.key])
+    if item.dedupe is not None:
+        holder = holder_of(state, item.dedupe.key, now_us)
+        if holder is not None:
+            return SubmitReply(_held(state, holder, item, item.dedupe, now_us), holder)
     record = _create(state, item, now_us)
     _place(state, record, item, now_us)
     return SubmitReply(SubmitVerdict.CREATED, item.invocation_id)
+
+
+def _held(state: MemoryState, holder: InvocationId, item: Submission, wish: Dedupe, now_us: int) -> SubmitVerdict:
+    """Return what becomes of an item whose key is held."""
+    if wish.mode is DedupeMode.RAISE:
+        held = kept_dedupe(state, holder)
+        same = held is not None and held.arguments_hash == wish.arguments_hash
+        return SubmitVerdict.DEDUPED if same else SubmitVerdict.DIFFERENT
+    if wish.mode is DedupeMode.DEBOUNCE and debounce(state, holder, item, now_us):
+        return SubmitVerdict.DEBOUNCED
+    return SubmitVerdict.DEDUPED
 
 
 def holds(state: MemoryState, fence: Fence) -> bool:
@@ -64,6 +83,9 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         root_id=parent_call.root_id if parent_call else parent or item.invocation_id,
         created_at_us=now_us,
     )
+    gated = bool(item.gates) or item.flow is not None
+    if gated:
+        call = structs.replace(call, gates=checked(item.gates, item.flow), flow=item.flow)
     delay_us = item.delay_from(now_us)
     record = Record(
         call=call,
@@ -74,6 +96,7 @@ def _create(state: MemoryState, item: Submission, now_us: int) -> Record:
         expires_at_us=None if item.expires_us is None else now_us + item.expires_us,
         not_before_us=now_us + delay_us if delay_us > 0 else None,
         dedupe=item.dedupe,
+        gated=gated,
         after_policy=item.after_policy,
     )
     state.calls[call.invocation_id] = call
@@ -108,7 +131,7 @@ def _place(state: MemoryState, record: Record, item: Submission, now_us: int) ->
         record.state, record.reason = State.BLOCKED, Reason.DEPENDENCIES
     elif record.not_before_us is not None:
         record.state, record.reason = State.BLOCKED, Reason.DELAYED
-    state.index(record)
+    state.index(record, now_us)
 
 
 def add_edge(state: MemoryState, waiter: Record, waited: InvocationId) -> None:

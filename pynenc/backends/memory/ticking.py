@@ -18,6 +18,7 @@ def tick(state: MemoryState, budget: int, now_us: int) -> TickReply:
         _sessions(state, budget, now_us),
         _retention(state, budget, now_us),
     ]
+    state.gating.drop_idle_rates(budget, now_us)
     return TickReply(
         handled=sum(handled), next_due_us=next_due_us(state, now_us), more=any(each >= budget for each in handled)
     )
@@ -26,19 +27,22 @@ def tick(state: MemoryState, budget: int, now_us: int) -> TickReply:
 def next_due_us(state: MemoryState, now_us: int) -> int | None:
     """Return how long until the earliest timer or end of a lease."""
     moments = [session.expires_at_us for session in state.sessions.values() if session.ended_at_us is None]
-    first = state.first_due()
-    if first is not None:
-        moments.append(first[0])
+    first_us = state.first_due_us()
+    if first_us is not None:
+        moments.append(first_us)
     return max(0, min(moments) - now_us) if moments else None
 
 
 def _timers(state: MemoryState, budget: int, now_us: int) -> int:
     handled = 0
     while handled < budget:
-        entry = state.first_due()
-        if entry is None or entry[0] > now_us:
+        entry, gate = state.first_due(), state.gating.timers.first_order()
+        if gate is not None and gate[0] <= now_us and (entry is None or gate[0] < entry[0]):
+            state.gating.activate(gate[1].decode(), now_us)
+        elif entry is not None and entry[0] <= now_us:
+            _handle(state, state.records[entry[1]], now_us)
+        else:
             break
-        _handle(state, state.records[entry[1]], now_us)
         handled += 1
     return handled
 
@@ -47,13 +51,15 @@ def _handle(state: MemoryState, record: Record, now_us: int) -> None:
     if record.expires_at_us is not None and record.expires_at_us <= now_us and record.waits_for_a_claim:
         expire(state, record, now_us)
     elif record.state is State.SUSPENDED:
-        resume(state, record, timed_out=True)
+        resume(state, record, now_us, timed_out=True)
     else:
         record.state = State.READY
         record.not_before_us = None
         if record.reason is Reason.DELAYED:
             record.reason = Reason.NEW
-        state.index(record)
+        state.index(record, now_us)
+        if record.gated:
+            state.gating.give_up(record, now_us)
 
 
 def _sessions(state: MemoryState, budget: int, now_us: int) -> int:

@@ -24,12 +24,12 @@ class MemoryTransfer(Transfer):
     def _do(self, function: Callable[[MemoryState], T]) -> Op[T]:
         return self._store.atomic(lambda state, _: function(state), moving=True)
 
-    def _change(self, mark: Seal, change: Callable[[MemoryState], None]) -> Op[None]:
-        def guarded(state: MemoryState) -> None:
+    def _change(self, mark: Seal, change: Callable[[MemoryState, int], None]) -> Op[None]:
+        def guarded(state: MemoryState, now_us: int) -> None:
             carrying.require(state, mark)
-            change(state)
+            change(state, now_us)
 
-        return self._do(guarded)
+        return self._store.atomic(guarded, moving=True)
 
     def survey(self) -> Op[Survey]:
         return self._do(carrying.survey)
@@ -44,19 +44,19 @@ class MemoryTransfer(Transfer):
         return self._do(carrying.header)
 
     def put_header(self, mark: Seal, header: Header) -> Op[None]:
-        return self._change(mark, lambda state: carrying.put_header(state, header))
+        return self._change(mark, lambda state, _: carrying.put_header(state, header))
 
     def carry_out(self, after: InvocationId | None, limit: int) -> Op[list[Carried]]:
         return self._do(lambda state: carrying.carry_out(state, after, limit))
 
     def carry_in(self, mark: Seal, items: Sequence[Carried]) -> Op[None]:
-        return self._change(mark, lambda state: carrying.carry_in(state, items))
+        return self._change(mark, lambda state, now: carrying.carry_in(state, items, now))
 
     def data_out(self, after: bytes | None, limit: int) -> Op[list[CarriedData]]:
         return self._do(lambda state: carrying.data_out(state, after, limit))
 
     def data_in(self, mark: Seal, items: Sequence[CarriedData]) -> Op[None]:
-        return self._change(mark, lambda state: carrying.data_in(state, items))
+        return self._change(mark, lambda state, _: carrying.data_in(state, items))
 
     def clear(self, mark: Seal) -> Op[None]:
-        return self._change(mark, carrying.clear)
+        return self._change(mark, lambda state, _: carrying.clear(state))

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from pynenc.backends.memory.gate_verifying import gate_violations, rebuild_units
 from pynenc.backends.memory.state import MemoryState, Record, TokenIndex
 from pynenc.model.records import Violation
 from pynenc.model.status import State
 
 
-def verify(state: MemoryState) -> list[Violation]:
+def verify(state: MemoryState, now_us: int) -> list[Violation]:
     """Return every broken invariant."""
-    return [*_tokens(state), *_ownership(state), *_ends(state), *_waits(state), *_timers(state), *_epochs(state)]
+    return [
+        *_tokens(state),
+        *_ownership(state),
+        *_ends(state),
+        *gate_violations(state, now_us),
+        *_waits(state),
+        *_timers(state),
+        *_epochs(state),
+    ]
 
 
-def repair(state: MemoryState) -> None:
+def repair(state: MemoryState, now_us: int) -> None:
     """Rebuild what follows from the records."""
     for record in state.records.values():
         if record.owner is not None and record.owner in state.sessions:
@@ -26,11 +35,12 @@ def repair(state: MemoryState) -> None:
     state.resumable.clear()
     state.due.clear()
     state.waiters.clear()
+    rebuild_units(state, now_us)
     for record in state.records.values():
         record.edges = {each for each in record.edges if each in state.records}
         for waited in record.edges:
             state.waiters.setdefault(waited, set()).add(record.id)
-        state.index(record)
+        state.index(record, now_us)
 
 
 def _owns(state: MemoryState, number: int, invocation_id: bytes) -> bool:
@@ -39,13 +49,15 @@ def _owns(state: MemoryState, number: int, invocation_id: bytes) -> bool:
 
 
 def _tokens(state: MemoryState) -> Iterator[Violation]:
-    """I1: READY exactly if in exactly one index; entries that no longer hold do not count."""
+    """I1: READY exactly if in exactly one index; entries that no longer hold do not count. Gated ones apart."""
     found: Counter[bytes] = Counter()
     for index in state.ready.values():
         found.update(_valid(state, index, None))
     for session, index in state.resumable.items():
         found.update(_valid(state, index, session))
     for record in state.records.values():
+        if record.gated and record.state is State.READY:
+            continue
         if (record.state is State.READY) != (found[record.id] == 1):
             detail = f"{record.state.name} with {found[record.id]} tokens"
             yield Violation("I1", record.id, detail)

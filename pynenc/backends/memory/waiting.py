@@ -59,7 +59,9 @@ def _register(
     record.expires_at_us = None
     record.suspended_at_us = now_us
     record.wait_until_us = None if timeout_us is None else now_us + timeout_us
-    state.index(record)
+    state.index(record, now_us)
+    if record.gated:
+        state.gating.suspend(record, now_us)
 
 
 def watch(state: MemoryState, session: Session, ids: Sequence[InvocationId]) -> WatchReply:

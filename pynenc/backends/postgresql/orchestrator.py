@@ -33,7 +33,7 @@ from pynenc.backends.postgresql.rows import (
     snapshot_of,
     status_of,
 )
-from pynenc.errors import NotYetAvailable
+from pynenc.backends.ungated import refuse_gates
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
@@ -209,16 +209,6 @@ class PostgresqlOrchestrator(Orchestrator):
         if repair and rows:
             yield from self._database.call("repair")
         return [Violation(invariant, invocation_id, detail) for invariant, invocation_id, detail in rows]
-
-
-def refuse_gates(items: Sequence[Submission]) -> None:
-    """Refuse what this release does not have.
-
-    Raises:
-        NotYetAvailable: a submission has gates.
-    """
-    if any(item.gates for item in items):
-        raise NotYetAvailable("gates (concurrency and rate limits)")
 
 
 def submission(items: Sequence[Submission]) -> tuple[str, list[Any]]:

@@ -23,7 +23,7 @@ from pynenc.backends.redis.codec import (
 )
 from pynenc.backends.redis.sessions import opening_fields, row_of
 from pynenc.backends.redis.verifying import verify
-from pynenc.errors import NotYetAvailable
+from pynenc.backends.ungated import refuse_gates
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
@@ -83,8 +83,7 @@ class RedisOrchestrator(Orchestrator):
     # --- the hot path ---
 
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
-        if any(item.gates for item in items):
-            raise NotYetAvailable("gates (concurrency and rate limits)")
+        refuse_gates(items)
         alike = alike_fields(items) if items else None
         fields = alike or (pack([submission_fields(item) for item in items]),)
         replies = unpack((yield from self._caller.call("submit", *fields, durable=True)))

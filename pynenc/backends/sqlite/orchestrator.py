@@ -23,7 +23,6 @@ from pynenc.backends.sqlite.sessions import (
 from pynenc.backends.sqlite.submitting import (
     Repeated,
     is_plain,
-    refuse_gates,
     submit_each,
     submit_plain,
 )
@@ -31,6 +30,7 @@ from pynenc.backends.sqlite.ticking import idle_reply, next_due, tick
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.verifying import repair, verify
 from pynenc.backends.sqlite.waiting import watch
+from pynenc.backends.ungated import refuse_gates
 from pynenc.errors import SessionGone
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, SessionId

@@ -16,7 +16,6 @@ from pynenc.backends.sqlite.rows import (
 )
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.waiting import add_edges
-from pynenc.errors import NotYetAvailable
 from pynenc.model.dependencies import Outlook, fallen_status, outlook
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
@@ -42,16 +41,6 @@ _NEW, _DELAYED, _DEPENDENCIES = int(Reason.NEW), int(Reason.DELAYED), int(Reason
 
 class Repeated(Exception):
     """Some of the items are known already: each has to be looked at."""
-
-
-def refuse_gates(items: Sequence[Submission]) -> None:
-    """Refuse what this store does not have.
-
-    Raises:
-        NotYetAvailable: an item names gates.
-    """
-    if any(item.gates for item in items):
-        raise NotYetAvailable("gates (concurrency and rate limits)")
 
 
 def is_plain(items: Sequence[Submission]) -> bool:

@@ -13,8 +13,9 @@ from pynenc.backends.driver_connections import driver_connection
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.requests import Store
 from pynenc.backends.sqlite.sealing import refuse_if_sealed
-from pynenc.backends.sqlite.submitting import refuse_gates, submit_each
+from pynenc.backends.sqlite.submitting import submit_each
 from pynenc.backends.sqlite.unit import Unit
+from pynenc.backends.ungated import refuse_gates
 from pynenc.errors import ConfigurationError
 from pynenc.io import run
 from pynenc.model.ids import InvocationId

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from pynenc.errors import NotYetAvailable
+from pynenc.errors import GatesUnsupported
+from pynenc.model.gates import Flow, SlotGate, SlotSetting
 from pynenc.model.ids import Epoch, id_text, new_invocation_id
 from pynenc.model.records import (
     NEWEST_FIRST,
     AfterPolicy,
     Claim,
     Dedupe,
+    DedupeMode,
     DedupePhase,
     Failure,
     Fence,
@@ -52,11 +55,24 @@ class PlainSubmittingContract(StoreContract):
     def test_an_empty_submission_is_no_error(self, store: Store) -> None:
         assert store.submit_items() == []
 
-    def test_gates_are_refused_and_nothing_is_created(self, store: Store) -> None:
-        good, gated = submission(), submission(gates=("key",))
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"gates": (SlotGate(key="k", limit=1),)},
+            {"flow": Flow("a")},
+            {"dedupe": Dedupe(b"k", DedupePhase.UNTIL_CLAIMED, DedupeMode.DEBOUNCE)},
+            {"dedupe": Dedupe(b"k", DedupePhase.FOR_A_WHILE, window_us=SECOND_US)},
+        ],
+    )
+    def test_a_store_without_gates_refuses_them_and_creates_nothing(self, store: Store, fields: Any) -> None:
+        if store.backend.capabilities.gates:
+            pytest.skip("this store has gates")
+        good, gated = submission(), submission(**fields)
 
-        with pytest.raises(NotYetAvailable):
+        with pytest.raises(GatesUnsupported):
             store.submit_items(good, gated)
+        with pytest.raises(GatesUnsupported):
+            store.perform(store.orchestrator.put_gate(SlotSetting("k", 1)))
 
         assert store.status(good.invocation_id) is None
 

@@ -22,8 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--drop", default="", help="numbers of single faults to leave out")
     parser.add_argument("--actions", type=int, help="most actions of each client")
     parser.add_argument("--runners", type=int, help="most runners")
+    parser.add_argument("--gated", action="store_true", help="with limits, rates and shares")
     given = parser.parse_args(arguments)
     options = Options(
+        gated=given.gated,
         without=tuple(filter(None, given.without.split(","))),
         dropped=tuple(int(number) for number in filter(None, given.drop.split(","))),
         most_actions=given.actions,
@@ -37,9 +39,10 @@ def _broken(mutant: str | None) -> AbstractContextManager[object]:
     if mutant is None:
         return nullcontext()
     # Mutants belong to the tests: they exist in a checkout only.
+    from tests.simulation.gate_mutants import GATE_MUTANTS
     from tests.simulation.mutants import MUTANTS
 
-    return MUTANTS[mutant].applied()
+    return {**MUTANTS, **GATE_MUTANTS}[mutant].applied()
 
 
 def _play(given: argparse.Namespace, options: Options) -> int:

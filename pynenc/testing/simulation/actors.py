@@ -20,7 +20,7 @@ from pynenc.model.records import (
 from pynenc.runners.waiting import Wait
 from pynenc.testing.simulation.bells import SimulatedBell
 from pynenc.testing.simulation.link import Link, Sleep
-from pynenc.testing.simulation.scenario import CancelSome, PauseQueue, Submit, Timed
+from pynenc.testing.simulation.scenario import CancelSome, PauseQueue, SetGate, Submit, Timed
 from pynenc.testing.simulation.world import Process
 
 T = TypeVar("T")
@@ -61,6 +61,8 @@ class Client:
                 yield from self._submit(timed.action.items)
             elif isinstance(timed.action, CancelSome):
                 yield from self._cancel(timed.action)
+            elif isinstance(timed.action, SetGate):
+                yield from self._set_gate(timed.action)
             else:
                 yield from self._pause(timed.action)
         yield from self._await_all()
@@ -84,6 +86,11 @@ class Client:
         yield from self._insist(lambda: self._link.pause(action.queue))
         yield Sleep(action.for_us)
         yield from self._insist(lambda: self._link.resume(action.queue))
+
+    def _set_gate(self, action: SetGate) -> Op[None]:
+        yield from self._insist(lambda: self._link.put_gate(action.setting))
+        yield Sleep(action.for_us)
+        yield from self._insist(lambda: self._link.clear_gate(action.setting.name))
 
     # --- waiting ---
 

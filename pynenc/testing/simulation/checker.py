@@ -1,15 +1,15 @@
 """The history checker: one implementation for simulations, random traces and real faults.
 
-The names are those of ENGINE 7.2: C1 nothing lost, C2 one outcome, C3 fencing, C4 one owner at a time, C6 order of one
-reply, C7 no claimable work passed over, C8 waits, C9 timers, C11 structure, C12 counted attempts,
-C13 waiting bodies: no more of them than may, and what they wait for goes on.
+The names are those of ENGINE 7.2: C1 nothing lost, C2 one outcome, C3 fencing, C4 one owner at a time, C5 limits and
+rates, C6 order of one reply and of ordering keys, C7 no claimable work passed over, C8 waits, C9 timers, C11 structure,
+C12 counted attempts, C13 waiting bodies: no more of them than may, and what they wait for goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pynenc.testing.simulation.checks import fences, outcomes, reservations, timers, waits
+from pynenc.testing.simulation.checks import fences, gates, outcomes, reservations, timers, waits
 from pynenc.testing.simulation.checks.structure import structure
 from pynenc.testing.simulation.history import Evidence, Finding
 from pynenc.testing.simulation.ledger import Ledger
@@ -43,3 +43,6 @@ def _all(evidence: Evidence) -> Iterator[Finding]:
         yield from timers.leases(ledger)
         yield from reservations.dedupe(ledger)
         yield from reservations.order(evidence)
+        yield from gates.limits(evidence, ledger)
+        yield from gates.rates(evidence, ledger)
+        yield from gates.ordering(ledger)

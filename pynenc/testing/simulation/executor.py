@@ -354,6 +354,7 @@ class SimulatedExecutor(Executor):
                 key=rank.key,
                 delay_us=step.delay_us,
                 parent=Fence(claim.session, claim.invocation_id, claim.epoch),
+                gates=step.gates,
             )
             for occurrence, program in enumerate(step.programs)
         ]

@@ -10,6 +10,7 @@ from msgspec import Struct
 from pynenc.ports.backend import Backend, ClockUs
 from pynenc.testing.simulation.checker import check
 from pynenc.testing.simulation.faults import CrashPoint
+from pynenc.testing.simulation.gated import with_gates
 from pynenc.testing.simulation.history import Finding
 from pynenc.testing.simulation.scenario import FAULTS, Scenario, draw
 from pynenc.testing.simulation.simulator import Played, Simulator, StoreFactory
@@ -26,9 +27,12 @@ class Options(Struct, frozen=True, kw_only=True):
     """Actions of each client beyond so many."""
     runners: int | None = None
     """Runners beyond so many."""
+    gated: bool = False
+    """Whether limits, rates and shares are added to what the seed plays (not left out of it)."""
 
 
 WHOLE = Options()
+GATED = Options(gated=True)
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -65,6 +69,8 @@ def examine(
         scenario = draw(seed, without=frozenset(options.without), most_items=options.most_actions)
         if options.runners is not None:
             scenario = msgspec.structs.replace(scenario, runners=scenario.runners[: options.runners])
+        if options.gated:
+            scenario = with_gates(scenario, seed)
     simulator = Simulator(seed, scenario, store, dropped=frozenset(options.dropped), crash=crash, trace=trace)
     played = simulator.play()
     return Run(seed=seed, options=options, findings=check(played.evidence), played=played)
@@ -109,6 +115,8 @@ def command(run: Run, *, mutant: str | None = None) -> str:
     """Return the command that plays this run again."""
     parts = [f"python -m pynenc.testing.simulation --seed {run.seed}"]
     options = run.options
+    if options.gated:
+        parts.append("--gated")
     if mutant is not None:
         parts.append(f"--mutant {mutant}")
     if options.without:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -62,7 +63,7 @@ class StoreCall(SimulatedRequest):
         return op
 
 
-_REPEATABLE = frozenset({"submit", "cancel", "pause", "resume", "close_session", "tick"})
+_REPEATABLE = frozenset({"submit", "cancel", "pause", "resume", "close_session", "tick", "put_gate", "clear_gate"})
 
 
 class Sleep(SimulatedRequest):
@@ -131,6 +132,17 @@ class Link(Orchestrator):
 
     def resume(self, queue: str) -> Op[None]:
         yield StoreCall("resume", queue)
+
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        yield StoreCall("put_gate", setting)
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        known: bool = yield StoreCall("clear_gate", name)
+        return known
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        settings: list[GateSetting] = yield StoreCall("list_gates")
+        return settings
 
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         requeued: list[InvocationId] = yield StoreCall("requeue", ids)

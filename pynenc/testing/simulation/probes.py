@@ -7,33 +7,42 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import Control, Exchange, Snapshot, Violation
 from pynenc.model.status import InvocationStatus, State
+from pynenc.testing.simulation.gate_view import GateView
 from pynenc.testing.simulation.history import Applied, Finding
 
 
-def passed_over(record: Applied, snapshots: Collection[Snapshot], paused: Collection[str]) -> Iterator[Finding]:
+def passed_over(
+    record: Applied, snapshots: Collection[Snapshot], paused: Collection[str], gates: GateView
+) -> Iterator[Finding]:
     """C7: after an exchange that found less than it wanted, nothing it could have had is left.
 
-    Except what its last step let go on: a claim that finds something expired ends it, which may wake a waiter.
+    Except what its last step let go on: a claim that ends something, expired or rejected, may wake a waiter. And what
+    timers would have let in for which its budget did not suffice.
     """
     request: Exchange = record.arguments[0]
     found = len(record.reply.claims) + len(record.reply.resumed)
-    if found >= request.want:
+    if found >= request.want or (request.before is not None and gates.shared):
         return
-    expired = any(_expired_at(snapshot, record.at_us) for snapshot in snapshots)
+    expired = any(_ended_at(snapshot, record.at_us) for snapshot in snapshots)
     for snapshot in snapshots:
         control = snapshot.control
         if control is not None and control.state is State.READY:
             mine = control.owner == request.session and not expired
             free = control.owner is None and request.claim_new and snapshot.call.queue not in paused
             free = free and not request.awaited and (request.before is None or control.rank < request.before)
+            if snapshot.call.gates and (record.reply.more or gates.stopped(snapshot.call.invocation_id)):
+                continue
             if mine or (free and _serves(request.queues, snapshot.call.queue)):
                 detail = f"claimable, but session {request.session} got {found} of {request.want} wanted"
                 yield Finding("C7", snapshot.call.invocation_id, detail)
 
 
-def _expired_at(snapshot: Snapshot, at_us: int) -> bool:
+def _ended_at(snapshot: Snapshot, at_us: int) -> bool:
     outcome = snapshot.outcome
-    return outcome is not None and outcome.status is InvocationStatus.EXPIRED and outcome.ended_at_us == at_us
+    return outcome is not None and outcome.status in _ENDED_BY_CLAIMS and outcome.ended_at_us == at_us
+
+
+_ENDED_BY_CLAIMS = (InvocationStatus.EXPIRED, InvocationStatus.CONCURRENCY_CONTROLLED_FINAL)
 
 
 def unserved(
@@ -41,6 +50,7 @@ def unserved(
     free: Collection[tuple[str, ...]],
     paused: Collection[str],
     now_us: int,
+    gates: GateView,
 ) -> Iterator[Finding]:
     """Return what could run right now on somebody with a free slot; found twice in a row, nobody was woken.
 
@@ -50,6 +60,8 @@ def unserved(
     for snapshot in snapshots:
         control, queue = snapshot.control, snapshot.call.queue
         if control is not None and free and _runnable(control, now_us) and queue not in paused:
+            if snapshot.call.gates and (control.state is State.BLOCKED or gates.stopped(snapshot.call.invocation_id)):
+                continue
             serving = sorted(queues for queues in free if _serves(queues, queue))
             if control.owner is None and serving:
                 detail = f"lies there {control.state.name} at epoch {control.epoch}, served by {serving}"
@@ -61,6 +73,7 @@ def left_waiting(
     awaited: Sequence[tuple[InvocationId, ...]],
     queues: tuple[str, ...],
     paused: Collection[str],
+    gates: GateView,
 ) -> Iterator[Finding]:
     """Return what a runner without work does not claim although each of its bodies waits for something claimable.
 
@@ -75,6 +88,7 @@ def left_waiting(
         and snapshot.control.owner is None
         and _serves(queues, snapshot.call.queue)
         and snapshot.call.queue not in paused
+        and gates.reachable(snapshot.call.invocation_id)
     }
     if awaited and all(claimable.intersection(ids) for ids in awaited):
         yield Finding("C13", awaited[0][0], "lies there READY, and its runner has nothing to do but wait for it")

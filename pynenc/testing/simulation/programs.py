@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from pynenc.model.gates import Gate
 from pynenc.model.ids import InvocationId
 
 
@@ -32,6 +33,7 @@ class Spawn(Struct, frozen=True, kw_only=True):
     """So long after their submission the children cannot be claimed."""
     queue: str = ""
     """Where they go; "" for the queue of their parent."""
+    gates: tuple[Gate, ...] = ()
 
 
 class WaitFor(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, structs
 
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId
 from pynenc.model.policies import RunPolicy, encode_policy
 from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission
@@ -46,7 +47,14 @@ class PauseQueue(Struct, frozen=True, kw_only=True):
     for_us: int
 
 
-Action: TypeAlias = Submit | CancelSome | PauseQueue
+class SetGate(Struct, frozen=True, kw_only=True):
+    """Let a setting hold for a while."""
+
+    setting: GateSetting
+    for_us: int
+
+
+Action: TypeAlias = Submit | CancelSome | PauseQueue | SetGate
 
 
 class Timed(Struct, frozen=True):

@@ -22,6 +22,7 @@ from pynenc.testing.simulation.actors import Client, ticker
 from pynenc.testing.simulation.bells import Bells, SimulatedBell
 from pynenc.testing.simulation.executor import SimulatedExecutor
 from pynenc.testing.simulation.faults import CrashPoint, Fate, Faults
+from pynenc.testing.simulation.gate_view import GateView
 from pynenc.testing.simulation.history import Applied, Evidence, Finding, History
 from pynenc.testing.simulation.link import Link, Park, Sleep, StoreCall
 from pynenc.testing.simulation.probes import broken_structure, left_waiting, passed_over, unserved
@@ -35,6 +36,7 @@ _GIVE_UP_US = 60_000_000
 _MOST_EVENTS = 200_000
 _LOOK_EVERY_US = 25_000
 _LOOKS = 4
+_LONGEST_PAUSE_US = 1_100_000
 _PROBED = 0.1
 _MOST_NAPS = 200
 """So many waits of no length in a row mean that a loop does nothing but go round."""
@@ -95,7 +97,9 @@ class Simulator:
         self._trace: list[str] | None = [] if trace else None
         self._last_runner = False
         self._paused: set[str] = set()
-        self._lying: dict[Finding, int] = {}
+        self._set: set[str] = set()
+        self._lying: dict[Finding, list[int]] = {}
+        """What lies there, and at which looks without a break."""
         self._given: dict[SimulatedExecutor, int] = {}
         self._probes = Random(f"probes {seed}")
 
@@ -139,10 +143,12 @@ class Simulator:
         return False
 
     def _resume_for_the_dead(self) -> None:
-        """A client may have died before it resumed a queue; its last message may even come after its death."""
+        """Undo what clients that died left paused or set; a last message may even come after a death."""
         if not all(client.process.alive for client in self._clients):
             for queue in sorted(self._paused):
                 self._apply("simulator", StoreCall("resume", queue))
+            for name in sorted(self._set):
+                self._apply("simulator", StoreCall("clear_gate", name))
 
     def _look_for_idleness(self) -> None:
         """Find work that lies there although somebody could do it: a wake-up was lost."""
@@ -155,13 +161,21 @@ class Simulator:
         self._given = {executor: executor.given for _, _, executor, _ in self._loops}
         free = {plan.queues for executor, plan in idle if executor.parked < plan.max_parked}
         snapshots = run(self._backend.state_backend.listing(ListFilter(limit=1_000_000)))
-        lying = [*unserved(snapshots, free, self._paused, self.store_us())]
+        # What time opened just now is not lying there yet.
+        gates = GateView(run(self._backend.dump()), self.store_us() - _LOOK_EVERY_US)
+        lying = [*unserved(snapshots, free, self._paused, self.store_us(), gates)]
         for executor, plan in idle:
             if executor.spare() == executor.slots and executor.parked >= plan.max_parked:
-                lying += left_waiting(snapshots, executor.awaited, plan.queues, self._paused)
-        self._lying = {found: self._lying.get(found, 0) + 1 for found in lying}
-        # Long enough for a doorbell, too short for a heartbeat to make it good.
-        self._findings += [found for found, looks in self._lying.items() if looks == _LOOKS]
+                lying += left_waiting(snapshots, executor.awaited, plan.queues, self._paused, gates)
+        before = self._lying
+        self._lying = {found: [*before.get(found, []), self._world.now_us] for found in lying}
+        # A gate that opens rings for no runner at its bound: that one looks again within its longest pause.
+        patience_us = _LONGEST_PAUSE_US if any(snapshot.call.gates for snapshot in snapshots) else 0
+        for found, looks in self._lying.items():
+            waits_us = patience_us if found.check == "C13" else 0
+            # Long enough for a doorbell, too short for a heartbeat to make it good.
+            if len(looks) >= _LOOKS and looks[-1] - looks[0] >= waits_us and found not in self._findings:
+                self._findings.append(found)
 
     def _look_for_crowds(self) -> None:
         """Find runners in which more bodies wait than may."""
@@ -523,9 +537,14 @@ class Simulator:
             self._paused.add(record.arguments[0])
         elif record.operation == "resume":
             self._paused.discard(record.arguments[0])
+        elif record.operation == "put_gate":
+            self._set.add(record.arguments[0].name)
+        elif record.operation == "clear_gate":
+            self._set.discard(record.arguments[0])
         elif record.operation == "exchange" and record.error is None and self._probes.random() < _PROBED:
             snapshots = run(self._backend.state_backend.listing(ListFilter(limit=1_000_000)))
-            self._findings += passed_over(record, snapshots, self._paused)
+            gates = GateView(run(self._backend.dump()), self.store_us())
+            self._findings += passed_over(record, snapshots, self._paused, gates)
             self._findings += broken_structure(run(self._backend.orchestrator.verify()))
 
     def _note(self, line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pynenc.model.records import DedupePhase
+from pynenc.model.records import DedupePhase, Submission
 from pynenc.model.status import InvocationStatus
 from pynenc.testing.simulation.history import Evidence, Finding
 from pynenc.testing.simulation.ledger import Ledger, Life, Mark
@@ -57,7 +57,11 @@ def _released_us(life: Life) -> int:
 
 
 def order(evidence: Evidence) -> Iterator[Finding]:
-    """C6: claims of one reply come by rank, then id; none comes from a paused queue."""
+    """C6: claims of one reply come by rank, then id; none comes from a paused queue.
+
+    What is gated comes as its gates let it in.
+    """
+    gated = {item.invocation_id for item in _submitted(evidence) if item.gates or item.flow is not None}
     paused: set[str] = set()
     for record in evidence.history.applied:
         if record.error is not None:
@@ -67,9 +71,17 @@ def order(evidence: Evidence) -> Iterator[Finding]:
         elif record.operation == "resume":
             paused.discard(record.arguments[0])
         elif record.operation == "exchange":
-            keys = [(claim.rank, claim.invocation_id) for claim in record.reply.claims]
+            keys = [
+                (claim.rank, claim.invocation_id) for claim in record.reply.claims if claim.invocation_id not in gated
+            ]
             if keys != sorted(keys):
                 yield Finding("C6", None, f"{record.who} got claims out of order")
             for claim in record.reply.claims:
                 if claim.queue in paused:
                     yield Finding("C6", claim.invocation_id, "was claimed from a paused queue")
+
+
+def _submitted(evidence: Evidence) -> Iterator[Submission]:
+    for record in evidence.history.applied:
+        if record.operation == "submit":
+            yield from record.arguments[0]
