@@ -8,7 +8,9 @@ States: running -> draining -> killed -> gone. The first signal drains, the seco
 * A drain ends: if the loop is not done `_OVERTIME_S` after its grace period (a store that swallows calls, a loop that
   is stuck), the process ends by force. So does a kill after `_KILL_S`. What was not handed over waits for the lease.
 * Before there is a loop nothing is claimed: `exits_when_told` ends the process in good order. Without a handler a
-  process that is number 1 of its container would not hear SIGTERM at all.
+  process that is number 1 of its container would not hear SIGTERM at all. It raises where the main thread happens to
+  be, and some places let no exception pass (finalizers, callbacks of imports): a signal that went under there is
+  followed once the loop would begin.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ class StopSignals:
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._follow, name="pynenc-signals", daemon=True)
         self._thread.start()
+        if _unheeded:
+            os.write(self._writer, bytes([_unheeded.pop()]))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,9 +121,15 @@ def exits_when_told() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _unheeded.clear()
 
 
-def _exit(*_: object) -> NoReturn:
+_unheeded: list[int] = []
+"""The signal that told the process to end, for as long as it goes on all the same; at most one."""
+
+
+def _exit(number: int, _: FrameType | None) -> NoReturn:
+    _unheeded[:] = [number]
     raise SystemExit(0)
 
 

@@ -102,3 +102,25 @@ def test_a_third_signal_ends_the_process_at_once() -> None:
     program.send(signal.SIGTERM)
 
     assert program.end()[0] == 128 + signal.SIGTERM
+
+
+SWALLOWING = """
+import os, signal, threading
+from pynenc.runners import signals
+
+drained = threading.Event()
+with signals.exits_when_told():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(30)
+    except SystemExit:
+        pass
+    with signals.StopSignals(drained.set, drained.set, grace_s=30):
+        print(drained.wait(30), flush=True)
+"""
+
+
+def test_a_signal_that_went_under_while_a_runner_starts_is_followed_by_its_loop() -> None:
+    ended = subprocess.run([sys.executable, "-c", SWALLOWING], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout == "True\n"
