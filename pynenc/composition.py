@@ -18,8 +18,8 @@ _SERVERS = {
     **dict.fromkeys(("postgresql", "postgres"), "pynenc.backends.postgresql"),
 }
 _COMING = ("mysql", "mariadb", "mongodb")
-_SCHEDULERS = {"fifo": "pynenc.scheduling.fifo:FifoScheduler"}
-_COMING_SCHEDULERS = ("lifo", "priority", "deadline", "shortest", "dependency", "fair")
+_SCHEDULERS = {"fifo": "pynenc.scheduling.fifo:FifoScheduler", "fair": "pynenc.scheduling.fair:FairScheduler"}
+_COMING_SCHEDULERS = ("lifo", "priority", "deadline", "shortest", "dependency")
 
 
 def open_backend(url: str, *, app_id: str = "pynenc", clock: ClockUs | None = None) -> Backend:
@@ -50,6 +50,21 @@ def open_backend(url: str, *, app_id: str = "pynenc", clock: ClockUs | None = No
         )
     embedded: Callable[..., Backend] = importlib.import_module(module).open_backend
     return embedded(base, clock=clock or system_clock_us, options=options)
+
+
+def stores_with_gates() -> list[str]:
+    """Return the schemes of the stores that keep limits, as far as their client libraries are installed."""
+    found = []
+    places = {"memory": "", "sqlite": "/:memory:", "redis": "localhost", "postgresql": "localhost/x"}
+    for scheme, place in places.items():
+        try:
+            backend = open_backend(f"{scheme}://{place}")
+        except ConfigurationError:
+            continue
+        if backend.capabilities.gates:
+            found.append(scheme)
+        backend.close()
+    return found
 
 
 def _named(*schemes: Iterable[str]) -> str:

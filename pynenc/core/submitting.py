@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from pynenc.context import RunContext, current_run, current_transaction
+from pynenc.core.differing import different_arguments
 from pynenc.errors import InvocationNotFound, RunnerStopped
 from pynenc.io import Op
+from pynenc.model.gates import Flow, Gate
 from pynenc.model.ids import InvocationId, id_text, new_invocation_id
 from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission, SubmitReply, SubmitVerdict
 from pynenc.ports.orchestrator import Orchestrator
@@ -32,6 +34,8 @@ class PreparedCall(Struct, frozen=True):
     dedupe: Dedupe | None
     after: tuple[InvocationId, ...] = ()
     after_policy: AfterPolicy = AfterPolicy.ALL_SUCCEEDED
+    gates: tuple[Gate, ...] = ()
+    flow: Flow | None = None
 
 
 class Submitter:
@@ -48,6 +52,8 @@ class Submitter:
         Raises:
             RunnerStopped: the run that submits was superseded; nothing was created.
             InvocationNotFound: a call comes after an invocation nobody knows.
+            InvocationConcurrencyWithDifferentArgumentsError: one with the same key but other arguments is registered,
+                and the task says `on_diff_non_key_args_raise`; the other calls are created.
             Exception: what a middleware refused it with.
         """
         context = current_run.get()
@@ -75,7 +81,9 @@ class Submitter:
         replies = yield from self._hand_over(calls, items)
         for each, reply in zip(told, replies, strict=False):
             each.answered(reply)
-        for reply in replies:
+        for call, reply in zip(calls, replies, strict=True):
+            if reply.verdict is SubmitVerdict.DIFFERENT:
+                raise (yield from different_arguments(call, reply.invocation_id))
             if reply.verdict is SubmitVerdict.STALE_PARENT:
                 raise RunnerStopped("this run was superseded by another one; what it submits is refused")
             if reply.verdict is SubmitVerdict.UNKNOWN_DEPENDENCY:
@@ -119,6 +127,8 @@ class Submitter:
             after_policy=call.after_policy,
             dedupe=call.dedupe,
             parent=context.fence if context else None,
+            gates=call.gates,
+            flow=call.flow,
         )
 
 

@@ -32,3 +32,7 @@ class Scheduler(Protocol):
     @abstractmethod
     def rank(self, context: RankContext) -> Rank:
         """Return the place of one invocation."""
+
+    def shares(self, queue: str) -> bool:
+        """Whether what is submitted to a queue shares it: each `share_key` with work gets starts by its weight."""
+        return False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pynenc import errors
 from pynenc.errors import RunnerStopped, StoreError
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -175,6 +176,15 @@ class LinkedOrchestrator(Orchestrator):
 
     def resume(self, queue: str) -> Op[None]:
         yield from self._own().resume(queue)
+
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        yield from self._own().put_gate(setting)
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        return (yield from self._own().clear_gate(name))
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        return (yield from self._own().list_gates())
 
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         return (yield from self._own().requeue(ids))

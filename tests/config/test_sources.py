@@ -279,7 +279,6 @@ def test_a_mistake_in_a_secret_does_not_show_it(load: Load) -> None:
         {"queue_selection_strategy": "random"},
         {"trigger_task_modules": ["app.tasks"]},
         {"scheduler": "priority"},
-        {"running_concurrency": "task"},
         {"task": {"m.f": {"priority": 3}}},
     ],
 )
