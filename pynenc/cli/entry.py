@@ -35,6 +35,7 @@ _COMMANDS = {
     "invocations": ("pynenc.cli.invocations", "invocations"),
     "why": ("pynenc.cli.invocations", "why"),
     "queues": ("pynenc.cli.queues", "queues"),
+    "limits": ("pynenc.cli.limits", "limits"),
     "metrics": ("pynenc.cli.metrics", "metrics"),
     "pause": ("pynenc.cli.queues", "pause"),
     "resume": ("pynenc.cli.queues", "resume"),
