@@ -46,9 +46,8 @@ class Stage:
 
     def end(self, *ids: str) -> None:
         """End runs that were begun."""
-        self._complete(
-            Success(invocation_id=c.invocation_id, epoch=c.epoch, result=self._none()) for c in self._of(ids)
-        )
+        none = run(self.app.payloads.encode_value(None))
+        self._complete(Success(invocation_id=c.invocation_id, epoch=c.epoch, result=none) for c in self._of(ids))
 
     def fail(self, *ids: str) -> None:
         """End runs that were begun as failed."""
@@ -74,9 +73,6 @@ class Stage:
 
     def _of(self, ids: tuple[str, ...]) -> list[Claim]:
         return [self._claims.pop(parse_id(each)) for each in ids]
-
-    def _none(self) -> bytes:
-        return run(self.app.payloads.encode_value(None))
 
     def _complete(self, completions: Any) -> None:
         run(self.app.control.exchange(Exchange(session=self.session, completions=tuple(completions))))

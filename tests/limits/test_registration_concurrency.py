@@ -221,7 +221,7 @@ def test_a_call_after_the_debounced_one_began_is_another_one(app: Pynenc, stage:
 def test_options_that_do_not_go_together_are_refused_where_the_task_is_defined(options: dict[str, Any]) -> None:
     app = Pynenc("memory://")
 
-    with pytest.raises(InvalidTaskOptionsError, match="choose one|leave .* out"):
+    with pytest.raises(InvalidTaskOptionsError, match=r"choose one|leave .* out"):
 
         @app.task(**options)
         def work() -> None: ...
