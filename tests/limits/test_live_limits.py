@@ -114,6 +114,13 @@ def shares(stage: Stage, of: dict[str, str], starts: int) -> Counter[str]:
     return found
 
 
+def test_the_scheduler_is_chosen_by_its_name() -> None:
+    app = Pynenc("memory://", scheduler="fair")
+
+    assert app.scheduler.shares("default")
+    assert not FifoScheduler().shares("default")
+
+
 def test_tenants_with_work_get_equal_shares_however_much_each_has_queued(fair: Pynenc, stage: Stage) -> None:
     @fair.task(share_key="tenant")
     def work(tenant: str) -> None: ...
