@@ -7,7 +7,6 @@ hashed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -19,6 +18,7 @@ from pynenc.errors import SerializationError
 from pynenc.serializers.packing import TAG, Packer, Refusal, escape_surrogates
 
 _ENCODER = Encoder(order="deterministic")
+_INT64 = 2**63
 _LONGEST_PART = 64
 """Longer ones are hashed on their own, so that what many calls share is encoded once."""
 
@@ -29,6 +29,9 @@ def part_of(value: Any, name: str = "") -> bytes:
     Raises:
         SerializationError: it cannot be kept exactly, so nobody could say what equals it.
     """
+    kind = type(value)
+    if (kind is str and value.isascii()) or (kind is int and -_INT64 <= value < _INT64):
+        return _short(_ENCODER.encode(value))
     try:
         tree = Packer(binary=False).pack(value)
     except Refusal as refusal:
@@ -38,15 +41,16 @@ def part_of(value: Any, name: str = "") -> bytes:
         text = _ENCODER.encode(_in_order(tree))
     except UnicodeEncodeError:
         text = _ENCODER.encode(_in_order(escape_surrogates(tree)))
+    return _short(text)
+
+
+def _short(text: bytes) -> bytes:
     return text if len(text) <= _LONGEST_PART else b"#" + blake2b(text, digest_size=32).digest()
 
 
 def digest(parts: Iterable[bytes], size: int = 16) -> bytes:
     """Return the hash of several parts, which keep their bounds."""
-    hasher = blake2b(digest_size=size)
-    for part in parts:
-        hasher.update(len(part).to_bytes(4, "big") + part)
-    return hasher.digest()
+    return blake2b(b"".join([len(part).to_bytes(4, "big") + part for part in parts]), digest_size=size).digest()
 
 
 def values_of(key: Any) -> tuple[Any, ...]:
@@ -72,7 +76,7 @@ class SharedArguments:
 class KeyedCall:
     """The arguments of a call, as its keys see them."""
 
-    __slots__ = ("__dict__", "_args", "_binder", "_kwargs", "_shared")
+    __slots__ = ("_args", "_binder", "_kwargs", "_named", "_shared")
 
     def __init__(
         self, binder: Binder, args: tuple[Any, ...], kwargs: dict[str, Any], shared: SharedArguments | None
@@ -81,10 +85,13 @@ class KeyedCall:
         self._args = args
         self._kwargs = kwargs
         self._shared = shared
+        self._named: dict[str, Any] | None = None
 
-    @cached_property
     def _by_name(self) -> dict[str, Any]:
-        return self._binder.by_name(self._args, self._kwargs)
+        # Not a cached property: before Python 3.12 those take a lock, which costs as much as the rest of a key.
+        if self._named is None:
+            self._named = self._binder.by_name(self._args, self._kwargs)
+        return self._named
 
     def parts(self, names: Iterable[str]) -> list[bytes]:
         """Return the parts of these arguments."""
@@ -92,7 +99,7 @@ class KeyedCall:
 
     def all_parts(self) -> list[bytes]:
         """Return the parts of all arguments, with their names."""
-        return [part for name in sorted(self._by_name) for part in (name.encode(), self._part(name))]
+        return [part for name in sorted(self._by_name()) for part in (name.encode(), self._part(name))]
 
     def ask(self, function: Any) -> Any:
         """Return what a function makes of the arguments."""
@@ -103,7 +110,7 @@ class KeyedCall:
         return function(*self._args, **kwargs)
 
     def _part(self, name: str) -> bytes:
-        value = self._by_name[name]
+        value = self._by_name()[name]
         if type(value) is SharedValue and self._shared is not None:
             return self._shared.part(name)
         return part_of(value, name)

@@ -21,6 +21,7 @@ from pynenc.limits import interval_us, rate_text
         ({(1, 2): {"x": 1, "y": 2}}, {(1, 2): {"y": 2, "x": 1}}),
         ({"x", "y", "z"}, {"z", "y", "x"}),
         ([{"b": 1, "a": 2}], [{"a": 2, "b": 1}]),
+        ("straße", "stra\u00dfe"),
     ],
 )
 def test_equal_values_have_equal_parts_however_they_were_built(one: Any, other: Any) -> None:
@@ -28,7 +29,17 @@ def test_equal_values_have_equal_parts_however_they_were_built(one: Any, other: 
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [(1, "1"), (1, True), (None, "null"), ([1], (1,)), ("a", b"a"), ({"a": 1}, [["a", 1]])]
+    ("one", "other"),
+    [
+        (1, "1"),
+        (2**63, 2**63 - 1),
+        (2**64, str(2**64)),
+        (1, True),
+        (None, "null"),
+        ([1], (1,)),
+        ("a", b"a"),
+        ({"a": 1}, [["a", 1]]),
+    ],
 )
 def test_values_of_different_kinds_differ(one: Any, other: Any) -> None:
     assert part_of(one) != part_of(other)
