@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pynenc.call import Arguments, Binder, Call
 from pynenc.core.keys import KeyedCall
-from pynenc.core.submitting import PreparedCall, cached_result, idempotency
+from pynenc.core.submitting import UNGUARDED, PreparedCall, cached_result, idempotency
 from pynenc.errors import InvalidTaskOptionsError, NotYetAvailable
 from pynenc.io import Op, arun, run
 from pynenc.model.ids import InvocationId, parse_id
@@ -235,18 +235,15 @@ class Task(Generic[P, R]):
         self._binder.check(args, kwargs)
         sealed = self.payloads.encode_arguments(args, kwargs, self._names)
         guard = self.guard
-        if guard is None:
-            dedupe = self._dedupe(args, kwargs, shared)
-            return PreparedCall(self, sealed, dedupe, after=self.after_ids, after_policy=self.after_policy)
-        call = KeyedCall(self._binder, args, kwargs, shared)
+        guarded = UNGUARDED if guard is None else guard.before(KeyedCall(self._binder, args, kwargs, shared))
         return PreparedCall(
             self,
             sealed,
-            guard.dedupe(call) or self._dedupe(args, kwargs, shared),
+            guarded.dedupe or self._dedupe(args, kwargs, shared),
             after=self.after_ids,
             after_policy=self.after_policy,
-            gates=guard.gates(call),
-            flow=guard.flow(call),
+            gates=guarded.gates,
+            flow=guarded.flow,
         )
 
     def check(self, options: TaskOptions) -> None:

@@ -15,6 +15,7 @@ from pynenc.conf.config_task import ConcurrencyControlType
 from pynenc.config.nearest import did_you_mean
 from pynenc.config.task_options import TaskOptions
 from pynenc.core.keys import KeyedCall, digest, part_of, values_of
+from pynenc.core.submitting import Guarded
 from pynenc.errors import GatesUnsupported, InvalidTaskOptionsError
 from pynenc.limits import By, Order, Rate, interval_us
 from pynenc.model.gates import MOST_GATES, BreakerGate, Flow, Gate, GateMode, RateGate, SlotGate
@@ -119,18 +120,18 @@ class Guard:
         )
         return ", ".join(name for name, is_set in names if is_set)
 
-    def gates(self, call: KeyedCall) -> tuple[Gate, ...]:
-        """Return the gates before which a call stands."""
-        return tuple(each.of(call) for each in self._gates)
+    def before(self, call: KeyedCall) -> Guarded:
+        """Return what stands before a call."""
+        return Guarded(self._dedupe(call), tuple(each.of(call) for each in self._gates), self._flow(call))
 
-    def flow(self, call: KeyedCall) -> Flow | None:
+    def _flow(self, call: KeyedCall) -> Flow | None:
         """Return whose share of its queue a call takes."""
         if not self._shares:
             return None
         key = self._task_id if self._share is None else digest(self._share(call)).hex()
         return Flow(key, self._options.share_weight)
 
-    def dedupe(self, call: KeyedCall) -> Dedupe | None:
+    def _dedupe(self, call: KeyedCall) -> Dedupe | None:
         """Return under which key only one of the calls is created."""
         if self._same is None:
             return None

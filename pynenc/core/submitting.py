@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from pynenc.task import Task
 
 
+class Guarded(Struct, frozen=True):
+    """What stands before one call."""
+
+    dedupe: Dedupe | None = None
+    gates: tuple[Gate, ...] = ()
+    flow: Flow | None = None
+
+
+UNGUARDED = Guarded()
+
+
 class PreparedCall(Struct, frozen=True):
     """A call whose arguments are bound and encoded once."""
 

@@ -248,6 +248,21 @@ def test_nested_tables_name_a_task_as_its_dotted_name_does(load: Load) -> None:
     assert TaskOptions.build("shop.mail.send", {}, conf).max_retries == 3
 
 
+def test_limits_can_be_written_in_configuration(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pynenc.task."m.f"]\n'
+        'running_concurrency = "keys"\nkey_arguments = ["account"]\nrunning_limit = 3\n'
+        'limits = "db:5"\nrate_limit = "25/s burst 5, 1000/h"\ncircuit_breaker = "5, 30s"\nordering_key = "account"\n'
+    )
+
+    options = TaskOptions.build("m.f", {}, load())
+
+    assert (options.running_concurrency, options.key_arguments, options.running_limit) == ("keys", ("account",), 3)
+    assert options.limits == (Limit("db", 5),)
+    assert options.rate_limit == (Rate("25/s", 5), Rate("1000/h"))
+    assert (options.circuit_breaker, options.ordering_key) == (Breaker(5, 30.0), ("account",))
+
+
 def test_exception_classes_in_configuration_are_imported_only_when_the_task_is_used(load: Load) -> None:
     conf = load({"task": {"m.f": {"retry_for": "no.such.Error"}}})
 

@@ -20,6 +20,8 @@ from tests.limits import limited_app
 pytestmark = pytest.mark.timeout(180)
 
 CALLS = 60
+BLOCKING = (limited_app.limited, limited_app.limited_too)
+TASKS = {"threads": BLOCKING, "processes": BLOCKING, "coroutines": (limited_app.limited_async,) * 2}
 
 
 class Place(NamedTuple):
@@ -46,9 +48,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 @contextmanager
 def runners(place: Place, kind: str) -> Iterator[None]:
-    """Have runners beside the test: threads here, or two runners with two processes each."""
-    if kind == "threads":
-        place.app.conf.runner_cls = "ThreadRunner"
+    """Have runners beside the test: threads or coroutines here, or two runners with two processes each."""
+    if kind != "processes":
+        place.app.conf.runner_cls = "ThreadRunner" if kind == "threads" else "AsyncRunner"
         with place.app.running(drain_timeout=30):
             yield
         return
@@ -63,19 +65,14 @@ def runners(place: Place, kind: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("kind", ["threads", "coroutines", "processes"])
 def test_never_more_than_the_limit_are_inside_at_once(place: Place, tmp_path: Path, kind: str) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
 
     with runners(place, kind):
-        calls = [
-            task(str(folder), n)
-            for n in range(CALLS // 4)
-            for folder in (first, second)
-            for task in (limited_app.limited, limited_app.limited_too)
-        ]
+        calls = [task(str(folder), n) for n in range(CALLS // 4) for folder in (first, second) for task in TASKS[kind]]
         inside = [each.get(timeout=120) for each in calls]
 
     assert len(inside) == CALLS
