@@ -23,6 +23,8 @@ from pynenc.errors import InvalidTaskOptionsError
 By: TypeAlias = str | tuple[str, ...] | Callable[..., Any]
 """What a key is made of: the name of an argument, several names, or a function of the arguments; () for no key."""
 
+ORDER_SUFFIX = ":order"
+"""Tells the gate of an order from a limit of the same name."""
 UNITS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 MOST_PER_SECOND = 10_000
 RATE_EXPECTED = "a rate: a text such as 10/s, 100/min, 1000/h, 1/d or 30/10s"

@@ -17,7 +17,7 @@ from pynenc.config.task_options import TaskOptions
 from pynenc.core.keys import KeyedCall, digest, part_of, values_of
 from pynenc.core.submitting import Guarded
 from pynenc.errors import GatesUnsupported, InvalidTaskOptionsError
-from pynenc.limits import By, Order, Rate, interval_us
+from pynenc.limits import ORDER_SUFFIX, By, Order, Rate, interval_us
 from pynenc.model.gates import MOST_GATES, BreakerGate, Flow, Gate, GateMode, RateGate, SlotGate
 from pynenc.model.records import Dedupe, DedupeMode, DedupePhase
 
@@ -211,7 +211,7 @@ class Guard:
         if key is None:
             return
         order = key if isinstance(key, Order) else Order(self._task_id, key)
-        gate = SlotGate(key=f"{order.name}:order", limit=1, hold_while_waiting=True, block_lane_on_retry=True)
+        gate = SlotGate(key=order.name + ORDER_SUFFIX, limit=1, hold_while_waiting=True, block_lane_on_retry=True)
         yield GuardedGate(gate, self._by("ordering_key", order.by))
 
     # --- keys ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pynenc.core.times import duration_text, instant_text
-from pynenc.limits import rate_text
+from pynenc.limits import ORDER_SUFFIX, rate_text
 from pynenc.model.gates import BreakerGate, Gate, GateFact, GateHolder, GateMode, RateGate, SlotGate
 from pynenc.model.ids import id_text
 from pynenc.model.records import Standing
@@ -69,4 +69,4 @@ def _holder(holder: GateHolder, now_us: int) -> str:
 def _name(key: str) -> str:
     """Return a key as people know it: its name, and the beginning of the hash of what it is by."""
     name, _, hashed = key.partition("#")
-    return f"{name!r}" + (f" for its key {hashed[:8]}…" if hashed else "")
+    return repr(name.removesuffix(ORDER_SUFFIX)) + (f" for its key {hashed[:8]}…" if hashed else "")

@@ -117,7 +117,7 @@ def test_an_order_names_what_comes_before(app: Pynenc, stage: Stage) -> None:
     stage.begin()
 
     said = why(second)
-    assert "waits because before it in the order 'customers:order' for its key " in said
+    assert "waits because before it in the order 'customers' for its key " in said
     assert f"comes {work.task_id} {first.invocation_id} since" in said
 
 
