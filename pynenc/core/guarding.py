@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PartsOf: TypeAlias = Callable[[KeyedCall], list[bytes]]
 
 _DISABLED = ConcurrencyControlType.DISABLED
-_TASK = ConcurrencyControlType.TASK
 _ARGUMENTS = ConcurrencyControlType.ARGUMENTS
 _KEYS = ConcurrencyControlType.KEYS
 
@@ -100,7 +99,6 @@ class Guard:
         self._gates = tuple(self._all_gates())
         self._share = None if options.share_key is None else self._by("share_key", options.share_key)
         self._same = self._same_calls()
-        self._all_equal = self._parts_in(_ARGUMENTS)
         self._check()
 
     @property
@@ -146,8 +144,7 @@ class Guard:
             phase = DedupePhase.UNTIL_FINAL
         if not options.on_diff_non_key_args_raise:
             return Dedupe(key, phase, window_us=window_us)
-        assert self._all_equal is not None
-        return Dedupe(key, phase, DedupeMode.RAISE, digest(self._all_equal(call)), window_us)
+        return Dedupe(key, phase, DedupeMode.RAISE, digest(call.all_parts()), window_us)
 
     # --- gates ---
 
