@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pynenc.context import current_invocation
     from pynenc.errors import Cancel, PynencError, Retry, RetryError
     from pynenc.invocation import BaseInvocation, BaseInvocationGroup, InvocationStatus
+    from pynenc.limits import Breaker, Limit, Order, Rate
     from pynenc.task import Task
 
 __version__ = "0.5.0.dev0"
@@ -35,6 +36,10 @@ _HOMES = {
     "BaseInvocation": "pynenc.invocation",
     "BaseInvocationGroup": "pynenc.invocation",
     "InvocationStatus": "pynenc.model.status",
+    "Limit": "pynenc.limits",
+    "Rate": "pynenc.limits",
+    "Breaker": "pynenc.limits",
+    "Order": "pynenc.limits",
     "PynencError": "pynenc.errors",
     "RetryError": "pynenc.errors",
     "Retry": "pynenc.errors",
@@ -44,12 +49,16 @@ _HOMES = {
 __all__ = [
     "BaseInvocation",
     "BaseInvocationGroup",
+    "Breaker",
     "Cancel",
     "ConcurrencyControlType",
     "InvocationStatus",
+    "Limit",
+    "Order",
     "Pynenc",
     "PynencBuilder",
     "PynencError",
+    "Rate",
     "Retry",
     "RetryError",
     "Task",

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pynenc.context import current_transaction
+from pynenc.core.limiting import Limiting
 from pynenc.errors import NotYetAvailable, TaskNotFound
 from pynenc.io import run
 from pynenc.task import DirectTask, Task, TaskDecorator
@@ -43,7 +44,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Pynenc:
+class Pynenc(Limiting):
     """An application: its tasks, its configuration, and the store they live in.
 
     `Pynenc()` needs nothing: an SQLite file `.pynenc/<app_id>.db` in the working folder, usable from any process
@@ -174,7 +175,7 @@ class Pynenc:
         from pynenc.config.task_options import TaskOptions
 
         task: Task[..., Any] = Task(self, func, options)
-        TaskOptions.check(task.task_id, options)
+        task.check(TaskOptions.check(task.task_id, options))
         self.types.learn_module(func.__module__)
         self.types.learn_annotations(func)
         self.tasks[task.task_id] = task

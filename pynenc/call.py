@@ -127,6 +127,12 @@ class Binder:
                 bound.arguments.setdefault(others, {})[name] = value
         return bound.args, bound.kwargs
 
+    def by_name(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+        """Return checked arguments by the names of their parameters, defaults included."""
+        if not keywords and len(args) == self._plain_arity:
+            return dict(zip(self.signature.parameters, args, strict=True))
+        return Arguments(self.signature, args, keywords).kwargs
+
     def positional_names(self) -> tuple[str, ...]:
         """Return the names of the parameters, in order."""
         return tuple(self.signature.parameters)

@@ -49,5 +49,20 @@ def open_backend(url: str, *, app_id: str = "pynenc", clock: ClockUs | None = No
     return embedded(base, clock=clock or system_clock_us, options=options)
 
 
+def stores_with_gates() -> list[str]:
+    """Return the schemes of the stores that keep limits, as far as their client libraries are installed."""
+    found = []
+    places = {"memory": "", "sqlite": "/:memory:", "redis": "localhost", "postgresql": "localhost/x"}
+    for scheme, place in places.items():
+        try:
+            backend = open_backend(f"{scheme}://{place}")
+        except ConfigurationError:
+            continue
+        if backend.capabilities.gates:
+            found.append(scheme)
+        backend.close()
+    return found
+
+
 def _named(*schemes: Iterable[str]) -> str:
     return ", ".join(f"{name}://" for each in schemes for name in each)

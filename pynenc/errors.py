@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -73,9 +74,17 @@ class GatesUnsupported(ConfigurationError):
 
     code = "gates_unsupported"
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, store: str = "", having: Sequence[str] = ()) -> None:
+        """
+        Args:
+            what: what is asked for.
+            store: the URL of the store that does not have it.
+            having: schemes of stores that do.
+        """
         self.what = what
-        super().__init__(f"{what}: this store has none; leave them out, or use a store whose capabilities name gates")
+        named = f"the store {store}" if store else "this store"
+        others = f"one that has them ({', '.join(having)})" if having else "a store whose capabilities name gates"
+        super().__init__(f"{what}: {named} has no gates to keep limits with; leave it out, or use {others}")
 
 
 class InvalidGate(ConfigurationError):
@@ -112,9 +121,27 @@ class TaskRoutingError(TaskError):
 
 
 class InvocationConcurrencyWithDifferentArgumentsError(TaskRoutingError):
-    """A registration with the same key but other arguments exists."""
+    """A registration with the same key but other arguments exists.
+
+    Attributes:
+        task_id: the task.
+        existing_invocation_id: what is registered.
+        diff: a line for each argument that is not the same.
+    """
 
     code = "different_arguments"
+
+    def __init__(self, task_id: str, existing_invocation_id: str, diff: str = "") -> None:
+        super().__init__(task_id, existing_invocation_id, diff)
+        self.task_id = task_id
+        self.existing_invocation_id = existing_invocation_id
+        self.diff = diff
+
+    def __str__(self) -> str:
+        return (
+            f"{self.task_id} {self.existing_invocation_id} has the same key but other arguments, and the task says "
+            f"on_diff_non_key_args_raise:\n{self.diff}"
+        )
 
 
 class TaskParallelProcessingError(TaskError):

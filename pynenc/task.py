@@ -7,7 +7,8 @@ from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from pynenc.call import Arguments, Binder, Call, Link
-from pynenc.core.submitting import PreparedCall, cached_result, idempotency
+from pynenc.core.keys import KeyedCall
+from pynenc.core.submitting import UNGUARDED, PreparedCall, cached_result, idempotency
 from pynenc.errors import InvalidTaskOptionsError, NotYetAvailable
 from pynenc.io import Op, arun, run
 from pynenc.model.ids import InvocationId, parse_id
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from pynenc.app import Pynenc
     from pynenc.config.task_options import TaskOptions
+    from pynenc.core.guarding import Guard
+    from pynenc.core.keys import SharedArguments
     from pynenc.core.payloads import Payloads
     from pynenc.invocation import BaseInvocation, BaseInvocationGroup, DistributedInvocation
 
@@ -26,6 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+_REUSED = (SubmitVerdict.DEDUPED, SubmitVerdict.DEBOUNCED)
 AFTER_POLICIES = {
     "success": AfterPolicy.ALL_SUCCEEDED,
     "done": AfterPolicy.ALL_DONE,
@@ -173,7 +177,8 @@ class Task(Generic[P, R]):
 
     @property
     def delay_us(self) -> int:
-        return int((self.options_in_force.delay or 0) * 1_000_000)
+        options = self.options_in_force
+        return int(max(options.delay or 0, options.debounce or 0) * 1_000_000)
 
     @property
     def start_at_us(self) -> int | None:
@@ -232,23 +237,33 @@ class Task(Generic[P, R]):
 
     # --- submitting ---
 
-    def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PreparedCall:
+    def prepare(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], shared: SharedArguments | None = None
+    ) -> PreparedCall:
         """Check and encode arguments; nothing is stored yet.
+
+        Args:
+            shared: those of `kwargs` that were stored once for many calls, as they were before.
 
         Raises:
             TypeError: the function does not take these arguments.
             SerializationError: an argument cannot be kept; names it.
+            InvalidTaskOptionsError: options of the task do not go together.
+            GatesUnsupported: the store cannot keep the limits of the task.
         """
         self._binder.check(args, kwargs)
-        payloads = self.payloads
-        sealed = payloads.encode_arguments(args, kwargs, self._names)
+        sealed = self.payloads.encode_arguments(args, kwargs, self._names)
+        guard = self.guard
+        guarded = UNGUARDED if guard is None else guard.before(KeyedCall(self._binder, args, kwargs, shared))
         return PreparedCall(
             self,
             sealed,
-            self._dedupe(args, kwargs),
+            guarded.dedupe or self._dedupe(args, kwargs, shared),
             after=self.after_ids,
             after_policy=self.after_policy,
             after_need=self.after_need,
+            gates=guarded.gates,
+            flow=guarded.flow,
         )
 
     def changed_arguments(
@@ -257,15 +272,43 @@ class Task(Generic[P, R]):
         """Return arguments with some replaced, by name; raises TypeError for a name the function does not have."""
         return self._binder.changed(args, kwargs, changes)
 
+    def check(self, options: TaskOptions) -> None:
+        """Check what options put before its calls, as early as possible.
+
+        Raises:
+            InvalidTaskOptionsError: a key names what is no argument, or options do not go together.
+        """
+        from pynenc.core.guarding import Guard, is_guarded
+
+        if is_guarded(options):
+            Guard(self.task_id, options, self.parameter_names)
+
+    @cached_property
+    def guard(self) -> Guard | None:
+        """What stands before its calls: limits and the like; None if nothing does.
+
+        Raises:
+            InvalidTaskOptionsError: its options do not go together.
+            GatesUnsupported: the store cannot keep them.
+        """
+        from pynenc.core.guarding import guard_of
+
+        return guard_of(self)
+
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return self._binder.positional_names()
 
-    def _dedupe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Dedupe | None:
+    def parameter_names(self) -> tuple[str, ...]:
+        """Return the names of the parameters of the function, in order."""
+        return self._names
+
+    def _dedupe(self, args: tuple[Any, ...], kwargs: dict[str, Any], shared: SharedArguments | None) -> Dedupe | None:
         options = self.options_in_force
         key = options.idempotency_key
         if key is not None:
-            return idempotency(self.task_id, key if isinstance(key, str) else str(key(*args, **kwargs)))
+            said = key if isinstance(key, str) else str(KeyedCall(self._binder, args, kwargs, shared).ask(key))
+            return idempotency(self.task_id, said)
         if options.call_result_cache:
             bound = self._binder.bind(args, kwargs).kwargs
             ignored = bound if "*" in options.disable_cache_args else options.disable_cache_args
@@ -283,7 +326,7 @@ class Task(Generic[P, R]):
 
         replies = yield from self.app.submitter.submit(calls)
         return [
-            (ReusedInvocation if reply.verdict is SubmitVerdict.DEDUPED else DistributedInvocation)(
+            (ReusedInvocation if reply.verdict in _REUSED else DistributedInvocation)(
                 cast("Task[P, R]", call.task), reply.invocation_id, sealed=call.sealed
             )
             for call, reply in zip(calls, replies, strict=True)

@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "polling": set(),
     "model": set(),
     "conf": set(),
+    "limits": {"errors"},
     "ports": FOUNDATION,
     "wire": {"errors", "model"},
     "serializers": {"errors", "model", "ports"},

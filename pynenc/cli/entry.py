@@ -36,6 +36,7 @@ _COMMANDS = {
     "dead": ("pynenc.cli.dead", "dead"),
     "why": ("pynenc.cli.invocations", "why"),
     "queues": ("pynenc.cli.queues", "queues"),
+    "limits": ("pynenc.cli.limits", "limits"),
     "metrics": ("pynenc.cli.metrics", "metrics"),
     "pause": ("pynenc.cli.queues", "pause"),
     "resume": ("pynenc.cli.queues", "resume"),

@@ -14,13 +14,13 @@ from pynenc.io import run
 if TYPE_CHECKING:
     from pynenc.app import Pynenc
 
-COLUMNS = ("queue", "ready", "delayed", "running", "waiting", "oldest_ready_s", "paused", "runners")
+COLUMNS = ("queue", "ready", "blocked", "delayed", "running", "waiting", "oldest_ready_s", "paused", "runners")
 
 
 @click.command()
 @with_state
 def queues(state: State) -> None:
-    """Show depth and age of every queue, and who serves it."""
+    """Show depth and age of every queue, what limits block, and who serves it."""
     rows = queue_rows(state.app())
     if state.as_json:
         print_json(rows)
@@ -34,6 +34,7 @@ def queue_rows(app: Pynenc) -> list[dict[str, Any]]:
         {
             "queue": each.queue,
             "ready": each.ready,
+            "blocked": each.blocked,
             "delayed": each.delayed,
             "running": each.running,
             "waiting": each.suspended,
@@ -68,7 +69,11 @@ def resume(state: State, queue: str) -> None:
 
 
 def _tell(state: State, queue: str, *, paused: bool) -> None:
+    rows = [row for row in queue_rows(state.app()) if row["queue"] == queue]
     if state.as_json:
-        print_json({"queue": queue, "paused": paused})
-    else:
-        click.echo(f"queue {queue} is {'paused' if paused else 'open'}")
+        print_json({"queue": queue, "paused": paused, **(rows[0] if rows else {})})
+        return
+    click.echo(f"queue {queue} is {'paused' if paused else 'open'}")
+    for row in rows:
+        age = "" if row["oldest_ready_s"] is None else f", the oldest for {row['oldest_ready_s']} s"
+        click.echo(f"{row['ready']} ready{age}; {row['blocked']} blocked by limits; {row['running']} running")

@@ -7,12 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 from pynenc.conf.config_task import ConcurrencyControlType
-from pynenc.config import kinds
+from pynenc.config import kinds, limit_kinds
 from pynenc.config.kinds import Kind
 from pynenc.errors import RetryError
+from pynenc.model.gates import MOST_WEIGHT
 
-_EXCLUSION = "concurrency control is not part of this release"
-_RATES = "rate limits are not part of this release"
 _WORKFLOWS = "workflows are not part of this release"
 
 
@@ -33,7 +32,7 @@ def _jitter(value: object) -> bool:
 
 _FLAG = Option(kinds.FLAG, False)
 _LIMIT = Option(kinds.optional(kinds.duration(above_zero=True)))
-_EXCLUSIVE = Option(kinds.one_of(ConcurrencyControlType), ConcurrencyControlType.DISABLED, _EXCLUSION)
+_EXCLUSIVE = Option(kinds.one_of(ConcurrencyControlType), ConcurrencyControlType.DISABLED)
 
 OPTIONS: dict[str, Option] = {
     "max_retries": Option(kinds.whole(), 0),
@@ -54,13 +53,21 @@ OPTIONS: dict[str, Option] = {
     "deadline": Option(kinds.optional(kinds.DEADLINE)),
     "running_concurrency": _EXCLUSIVE,
     "registration_concurrency": _EXCLUSIVE,
-    "key_arguments": Option(kinds.NAMES, (), _EXCLUSION),
-    "running_limit": Option(kinds.whole(1), 1, _EXCLUSION),
-    "reroute_on_concurrency_control": Option(kinds.FLAG, False, _EXCLUSION),
-    "on_diff_non_key_args_raise": Option(kinds.FLAG, False, _EXCLUSION),
-    "rate_limit": Option(kinds.ANYTHING, None, _RATES),
+    "key_arguments": Option(kinds.NAMES, ()),
+    "running_limit": Option(kinds.whole(1), 1),
+    "reroute_on_concurrency_control": _FLAG,
+    "hold_while_waiting": _FLAG,
+    "on_diff_non_key_args_raise": _FLAG,
+    "unique_until": Option(kinds.word_of("claimed", "finished"), "claimed"),
+    "unique_for": _LIMIT,
+    "debounce": _LIMIT,
+    "limits": Option(limit_kinds.LIMITS, ()),
+    "rate_limit": Option(limit_kinds.RATES, ()),
+    "circuit_breaker": Option(kinds.optional(limit_kinds.BREAKER)),
+    "ordering_key": Option(kinds.optional(limit_kinds.ORDER)),
+    "share_key": Option(kinds.optional(limit_kinds.KEY_OF_ARGUMENTS)),
+    "share_weight": Option(kinds.whole(1, MOST_WEIGHT), 1),
     "idempotency_key": Option(kinds.optional(kinds.KEY)),
-    "debounce": Option(kinds.ANYTHING, None, _RATES),
     "call_result_cache": _FLAG,
     "disable_cache_args": Option(kinds.NAMES, ()),
     "parallel_batch_size": Option(kinds.BATCH, 100),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from pynenc.conf.config_task import ConcurrencyControlType
 from pynenc.config.sources import Entry, Rank, option_value
 from pynenc.errors import InvalidTaskOptionsError, RetryError
+from pynenc.limits import Breaker, By, Limit, Order, Rate
 from pynenc.model.policies import RunPolicy
 
 if TYPE_CHECKING:
@@ -51,14 +52,31 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     """By when it should be done, from the call on or as an instant; orders under the deadline scheduler."""
     running_concurrency: ConcurrencyControlType = ConcurrencyControlType.DISABLED
     registration_concurrency: ConcurrencyControlType = ConcurrencyControlType.DISABLED
+    """Which calls are one and the same until one of them is claimed, or as `unique_until` and `unique_for` say."""
     key_arguments: tuple[str, ...] = ()
     running_limit: int = 1
+    """So many that `running_concurrency` does not tell apart run at a time."""
     reroute_on_concurrency_control: bool = False
+    """Whether what is above `running_limit` waits; else it ends CONCURRENCY_CONTROLLED_FINAL."""
+    hold_while_waiting: bool = False
+    """Whether a run that waits for others still counts, and lends its place to what it submitted."""
     on_diff_non_key_args_raise: bool = False
-    rate_limit: Any = None
+    unique_until: str = "claimed"
+    """`claimed`, or `finished`: whatever becomes of the first call, until it has ended."""
+    unique_for: float | None = None
+    """Calls are one and the same for so long after the first."""
+    debounce: float | None = None
+    """Begun once no such call came for so long, with the arguments of the last one."""
+    limits: tuple[Limit, ...] = ()
+    rate_limit: tuple[Rate, ...] = ()
+    """All of them hold."""
+    circuit_breaker: Breaker | None = None
+    ordering_key: By | Order | None = None
+    share_key: By | None = None
+    """Whose share of the queue a call takes under the scheduler `fair`; None: the task's own."""
+    share_weight: int = 1
     idempotency_key: str | Callable[..., str] | None = None
     """A key, or a function of the call's arguments that returns one: one invocation per key."""
-    debounce: Any = None
     call_result_cache: bool = False
     disable_cache_args: tuple[str, ...] = ()
     """Arguments that do not tell calls apart; ("*",) for none that do."""
@@ -72,14 +90,14 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
     is_workflow_task: bool = False
 
     @staticmethod
-    def check(task_id: str, decorator_kwargs: Mapping[str, Any]) -> None:
-        """Check what a decorator says, as early as possible.
+    def check(task_id: str, decorator_kwargs: Mapping[str, Any]) -> TaskOptions:
+        """Check what a decorator says, as early as possible; return it.
 
         Raises:
             InvalidTaskOptionsError: an option is unknown or ill-typed.
             NotYetAvailable: an option asks for what this release does not have.
         """
-        _checked(_of_decorator(task_id, decorator_kwargs))
+        return TaskOptions(**_checked(_of_decorator(task_id, decorator_kwargs)))
 
     @classmethod
     def build(cls, task_id: str, decorator_kwargs: Mapping[str, Any], config: AppConfig) -> TaskOptions:
@@ -91,6 +109,8 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
         """
         entries = config.task_options(task_id, _of_decorator(task_id, decorator_kwargs))
         options = cls(**_checked(entries))
+        if options.running_limit > 1 and "running_concurrency" not in entries:
+            raise _counts_nothing(entries["running_limit"].origin)
         return options if "priority" in entries else replace(options, priority=_ruled_priority(task_id, config))
 
     def replace(self, **overrides: Any) -> TaskOptions:
@@ -104,7 +124,11 @@ class TaskOptions(Struct, frozen=True, kw_only=True):
                 "retry_for=… of options(…) has no effect: runners go by the classes that the task was decorated with"
             )
         entries = {name: Entry(value, "options(...)") for name, value in overrides.items()}
-        return replace(self, **_checked(entries))
+        replaced = replace(self, **_checked(entries))
+        counts = replaced.running_concurrency is not ConcurrencyControlType.DISABLED
+        if "running_limit" in overrides and replaced.running_limit > 1 and not counts:
+            raise _counts_nothing("options(...)")
+        return replaced
 
     def deadline_us(self, now_us: int) -> int:
         """Return the deadline of a call made at `now_us` as an instant; the option must be set."""
@@ -134,6 +158,13 @@ def _ruled_priority(task_id: str, config: AppConfig) -> float:
         if fnmatchcase(task_id, pattern):
             return priority
     return 0.0
+
+
+def _counts_nothing(origin: str) -> InvalidTaskOptionsError:
+    return InvalidTaskOptionsError(
+        f"running_limit in {origin} needs running_concurrency, which says what is counted (task, arguments or keys), "
+        "and reroute_on_concurrency_control=True if what is above the limit is to wait"
+    )
 
 
 def _of_decorator(task_id: str, values: Mapping[str, Any]) -> dict[str, Entry]:

@@ -22,7 +22,8 @@ def derive_history(backend: Backend, snapshot: Snapshot) -> Op[list[HistoryEntry
 
 def public_status(control: Control) -> InvocationStatus:
     """Return the status users see for a live invocation."""
-    return live_status(control.state, control.reason, started=control.started_at_us is not None)
+    parked = control.gate is not None and control.owner is None
+    return live_status(control.state, control.reason, started=control.started_at_us is not None, parked=parked)
 
 
 def _entries(snapshot: Snapshot, names: dict[SessionId, str]) -> Iterator[HistoryEntry]:
@@ -92,6 +93,8 @@ def _last(
             )
     if live is not None and live.suspended_at_us is not None and live.state in (State.SUSPENDED, State.READY):
         yield _entry(InvocationStatus.PAUSED, live.suspended_at_us, attempt=live.attempt, runner=runner)
+    if live is not None and live.gate is not None and live.owner is None:
+        yield _parked(snapshot, live, live.gate)
     if snapshot.outcome is not None:
         end = snapshot.outcome
         yield _entry(
@@ -102,6 +105,12 @@ def _last(
             worker=end.worker,
             detail=end.reason,
         )
+
+
+def _parked(snapshot: Snapshot, live: Control, gate: str) -> HistoryEntry:
+    """Return the entry of one that a closed gate stops, under the time at which it could have begun."""
+    since = max([live.registered_at_us, live.not_before_us or 0, *(row.ended_at_us for row in snapshot.attempts)])
+    return _entry(InvocationStatus.CONCURRENCY_CONTROLLED, since, attempt=live.attempt, detail=f"{gate} is closed")
 
 
 def _entry(

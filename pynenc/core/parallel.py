@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pynenc.call import Arguments, Call
+from pynenc.core.keys import SharedArguments
 from pynenc.errors import TaskError, TaskParallelProcessingError
 from pynenc.io import Op, arun, run
 
@@ -26,9 +27,10 @@ def submit_parallel(
     if task.app.runs_inline:
         return _inline_group(task, [task(*args, **kwargs) for args, kwargs in _calls(param_iter, common_args)])
     common = run(_store_common(task, common_args))
+    shared = SharedArguments(common_args or {})
     invocations: list[BaseInvocation[P, R]] = []
     for batch in _batches(_calls(param_iter, common), task.conf.parallel_batch_size):
-        invocations += run(_submit_batch(task, batch))
+        invocations += run(_submit_batch(task, batch, shared))
     return _group(task, invocations)
 
 
@@ -40,9 +42,10 @@ async def asubmit_parallel(
         calls = _calls(param_iter, common_args)
         return _inline_group(task, [await task.acall(*args, **kwargs) for args, kwargs in calls])
     common = await arun(_store_common(task, common_args))
+    shared = SharedArguments(common_args or {})
     invocations: list[BaseInvocation[P, R]] = []
     for batch in _batches(_calls(param_iter, common), task.conf.parallel_batch_size):
-        invocations += await arun(_submit_batch(task, batch))
+        invocations += await arun(_submit_batch(task, batch, shared))
     return _group(task, invocations)
 
 
@@ -102,9 +105,9 @@ def _store_common(task: Task[..., Any], common_args: Mapping[str, Any] | None) -
 
 
 def _submit_batch(
-    task: Task[P, R], batch: list[tuple[tuple[Any, ...], dict[str, Any]]]
+    task: Task[P, R], batch: list[tuple[tuple[Any, ...], dict[str, Any]]], shared: SharedArguments
 ) -> Op[list[BaseInvocation[P, R]]]:
-    return (yield from task.submit_prepared([task.prepare(args, kwargs) for args, kwargs in batch]))
+    return (yield from task.submit_prepared([task.prepare(args, kwargs, shared) for args, kwargs in batch]))
 
 
 def _group(task: Task[P, R], invocations: list[BaseInvocation[P, R]]) -> BaseInvocationGroup[P, R]:

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from pynenc.clock import system_clock_us
 from pynenc.context import RunContext, current_run, current_transaction
+from pynenc.core.differing import different_arguments
 from pynenc.errors import InvocationNotFound, RunnerStopped
 from pynenc.io import Op
+from pynenc.model.gates import Flow, Gate
 from pynenc.model.ids import InvocationId, child_invocation_id, id_text, new_invocation_id
 from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, Submission, SubmitReply, SubmitVerdict
 from pynenc.ports.backend import ClockUs
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
     from pynenc.task import Task
 
 
+class Guarded(Struct, frozen=True):
+    """What stands before one call."""
+
+    dedupe: Dedupe | None = None
+    gates: tuple[Gate, ...] = ()
+    flow: Flow | None = None
+
+
+UNGUARDED = Guarded()
+
+
 class PreparedCall(Struct, frozen=True):
     """A call whose arguments are bound and encoded once."""
 
@@ -40,6 +53,8 @@ class PreparedCall(Struct, frozen=True):
     after_need: int = 0
     key: InvocationId | None = None
     """The id it shall have; None: one that is chosen when it is submitted."""
+    gates: tuple[Gate, ...] = ()
+    flow: Flow | None = None
 
 
 class TaskTerms(Struct, frozen=True):
@@ -92,6 +107,8 @@ class Submitter:
         Raises:
             RunnerStopped: the run that submits was superseded; nothing was created.
             InvocationNotFound: a call comes after an invocation nobody knows.
+            InvocationConcurrencyWithDifferentArgumentsError: one with the same key but other arguments is registered,
+                and the task says `on_diff_non_key_args_raise`; the other calls are created.
             Exception: what a middleware refused it with.
         """
         context = current_run.get()
@@ -149,7 +166,9 @@ class Submitter:
         replies = yield from self._hand_over(calls, items)
         for each, reply in zip(told, replies, strict=False):
             each.answered(reply)
-        for reply in replies:
+        for call, reply in zip(calls, replies, strict=True):
+            if reply.verdict is SubmitVerdict.DIFFERENT:
+                raise (yield from different_arguments(call, reply.invocation_id))
             if reply.verdict is SubmitVerdict.STALE_PARENT:
                 raise RunnerStopped("this run was superseded by another one; what it submits is refused")
             if reply.verdict is SubmitVerdict.UNKNOWN_DEPENDENCY:
@@ -211,6 +230,8 @@ class Submitter:
             after_need=call.after_need,
             dedupe=call.dedupe,
             parent=context.fence if context else None,
+            gates=call.gates,
+            flow=call.flow,
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
+from pynenc.core.times import duration_text, instant_text
+from pynenc.core.why_gates import what_is_closed
 from pynenc.errors import InvocationNotFound
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, id_text
@@ -43,7 +44,7 @@ def sentence(standing: Standing) -> str:
 
 
 def _ended(outcome: Outcome) -> str:
-    at = _instant(outcome.ended_at_us)
+    at = instant_text(outcome.ended_at_us)
     reason = f": {outcome.reason}" if outcome.reason else ""
     match outcome.status:
         case InvocationStatus.SUCCESS:
@@ -54,6 +55,8 @@ def _ended(outcome: Outcome) -> str:
             return f"was cancelled at {at}{reason}."
         case InvocationStatus.EXPIRED:
             return f"expired at {at}: it had not started in time{reason}."
+        case InvocationStatus.CONCURRENCY_CONTROLLED_FINAL:
+            return f"was dropped at {at}{reason}."
         case _:
             return f"ended {outcome.status.value.upper()} at {at}{reason}."
 
@@ -67,7 +70,7 @@ def _alive(standing: Standing, control: Control) -> str:
         case State.BLOCKED:
             return _blocked(standing, control)
         case _:
-            return _resumable(standing) if control.owner is not None else _ready(standing, control)
+            return _resumable(standing, control) if control.owner is not None else _ready(standing, control)
 
 
 def _owned(standing: Standing, control: Control) -> str:
@@ -82,7 +85,7 @@ def _owned(standing: Standing, control: Control) -> str:
 
 
 def _suspended(standing: Standing, control: Control) -> str:
-    until = "" if control.wait_until_us is None else f", at the longest until {_instant(control.wait_until_us)}"
+    until = "" if control.wait_until_us is None else f", at the longest until {instant_text(control.wait_until_us)}"
     since = _ago(standing, control.suspended_at_us)
     crowded = f", which has {_crowd(standing.owner)}" if standing.owner and _at_bound(standing.owner) else ""
     return (
@@ -91,7 +94,9 @@ def _suspended(standing: Standing, control: Control) -> str:
     )
 
 
-def _resumable(standing: Standing) -> str:
+def _resumable(standing: Standing, control: Control) -> str:
+    if control.gate is not None and (closed := what_is_closed(standing)):
+        return f"has what it waited for and goes on as soon as it can: {closed}."
     owner = standing.owner
     slots = f"all {owner.info.slots} slots of {owner.info.name} are busy" if owner else "its runner is gone"
     return f"has what it waited for and goes on as soon as its runner has a free slot: {slots}."
@@ -101,7 +106,7 @@ def _blocked(standing: Standing, control: Control) -> str:
     if control.need_left > 0:
         return f"comes after {_awaited(standing)}."
     due = control.not_before_us or standing.now_us
-    when = f"{_instant(due)} (in {_duration(due - standing.now_us)})"
+    when = f"{instant_text(due)} (in {duration_text(due - standing.now_us)})"
     if control.reason in (Reason.RETRY, Reason.TIMED_OUT):
         verb = "timed out" if control.reason is Reason.TIMED_OUT else "failed"
         return f"{verb} in attempt {control.attempt} and retries at {when}{_last_error(standing)}."
@@ -117,6 +122,8 @@ def _ready(standing: Standing, control: Control) -> str:
     if not standing.listeners:
         return f"is not run because no runner listens on queue {queue!r}."
     back = _why_back(control)
+    if closed := what_is_closed(standing):
+        return f"waits{back} because {closed}; {_ahead(standing)}."
     if all(_at_bound(row) for row in standing.listeners):
         crowds = ", ".join(f"{_name(row)} has {_crowd(row)}" for row in standing.listeners[:_NAMED])
         return (
@@ -185,22 +192,7 @@ def _name(row: SessionRow | None) -> str:
     return f"runner {row.info.name}" if row else "a runner that is gone"
 
 
-def _instant(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def _ago(standing: Standing, at_us: int | None) -> str:
     if at_us is None:
         return "just now"
-    return f"{_instant(at_us)} ({_duration(standing.now_us - at_us)})"
-
-
-def _duration(us: int) -> str:
-    seconds = max(0.0, us / 1_000_000)
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    if seconds < 7_200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 172_800:
-        return f"{seconds / 3_600:.1f} h"
-    return f"{seconds / 86_400:.1f} days"
+    return f"{instant_text(at_us)} ({duration_text(standing.now_us - at_us)})"

@@ -339,6 +339,7 @@ class QueueCollector(Collector):
                     continue
                 for state, count in (
                     ("ready", each.ready),
+                    ("blocked", each.blocked),
                     ("delayed", each.delayed),
                     ("running", each.running),
                     ("waiting", each.suspended),

@@ -180,17 +180,26 @@ class DistributedInvocation(BaseInvocation[P, R]):
 
 
 class ReusedInvocation(DistributedInvocation[P, R]):
-    """A call that collapsed into an invocation that exists already: it has that one's id.
+    """A call that collapsed into an invocation that exists already: it has that one's id and arguments.
 
     Attributes:
-        diff_arg: arguments of the new call that differ from the existing one's and were ignored; None if none do.
+        diff_arg: the arguments of the new call if they are not the existing one's, and were ignored; else None.
     """
 
+    def __init__(self, task: Task[P, R], key: InvocationId, *, sealed: bytes | None = None) -> None:
+        """
+        Args:
+            sealed: the encoded arguments of the new call.
+        """
+        super().__init__(task, key)
+        self._called_with = sealed
+
     @property
-    def diff_arg(self) -> dict[str, Any] | None:
-        mine = self.arguments.kwargs
-        theirs = DistributedInvocation(self.task, self.key).arguments.kwargs
-        return {name: value for name, value in mine.items() if theirs.get(name) != value} or None
+    def diff_arg(self) -> Arguments | None:
+        if self._called_with is None:
+            return None
+        mine = DistributedInvocation(self.task, self.key, sealed=self._called_with).arguments
+        return None if mine == self.arguments else mine
 
 
 def find_invocation(app: Pynenc, invocation_id: str) -> DistributedInvocation[..., Any]:

@@ -154,9 +154,9 @@ class SubmittedCall:
         return self._carrier.encode()
 
     def answered(self, reply: SubmitReply) -> None:
-        """Note what became of it: a stale parent or an unknown dependency is told by an error."""
+        """Note what became of it: a stale parent, an unknown dependency, or other arguments are told by an error."""
         self._key = reply.invocation_id
-        self._reused = reply.verdict is SubmitVerdict.DEDUPED
+        self._reused = reply.verdict in (SubmitVerdict.DEDUPED, SubmitVerdict.DEBOUNCED)
 
 
 class SubmitEvent(Event):

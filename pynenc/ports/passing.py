@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -74,6 +75,15 @@ class PassingOrchestrator(Orchestrator):
 
     def resume(self, queue: str) -> Op[None]:
         return self._inner.resume(queue)
+
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        return self._inner.put_gate(setting)
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        return self._inner.clear_gate(name)
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        return self._inner.list_gates()
 
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         return self._inner.requeue(ids)

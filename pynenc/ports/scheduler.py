@@ -41,8 +41,8 @@ class Rank(Struct, frozen=True):
 class Scheduler(Protocol):
     """Gives each new invocation its place in the queue.
 
-    Called once for each submission, in the process that submits; a retry keeps its rank. It may be called by several
-    threads at once.
+    Called in the process that submits, by several threads at once if need be, for each submission or once for several
+    that are alike; a retry keeps its rank.
     """
 
     name: str
@@ -55,3 +55,7 @@ class Scheduler(Protocol):
 
         What a running invocation submits should come before it: see `pynenc.scheduling.before_parent`.
         """
+
+    def shares(self, queue: str) -> bool:
+        """Whether what is submitted to a queue shares it: each `share_key` with work gets starts by its weight."""
+        return False

@@ -32,6 +32,9 @@ class QueueSchedulers(Scheduler):
     def rank(self, context: RankContext) -> Rank:
         return self.of(context.queue).rank(context)
 
+    def shares(self, queue: str) -> bool:
+        return self.of(queue).shares(queue)
+
     def of(self, queue: str) -> Scheduler:
         """Return the scheduler of one queue."""
         return self._by_queue.get(queue, self._others)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from pynenc.errors import ConfigurationError, NotYetAvailable
+from pynenc.errors import ConfigurationError
 from pynenc.ports.scheduler import Rank, RankContext, Scheduler
 
 RankFunction: TypeAlias = Callable[[RankContext], Rank]
@@ -23,8 +23,8 @@ SHIPPED = {
     "deadline": "deadline:DeadlineScheduler",
     "shortest": "shortest:ShortestScheduler",
     "dependency": "dependency:DependencyScheduler",
+    "fair": "fair:FairScheduler",
 }
-COMING = ("fair",)
 
 
 class FunctionScheduler(Scheduler):
@@ -43,7 +43,6 @@ def scheduler_of(choice: SchedulerChoice) -> Scheduler:
 
     Raises:
         ConfigurationError: there is no such scheduler.
-        NotYetAvailable: the scheduler is known, but not part of this release.
     """
     if isinstance(choice, Mapping):
         from pynenc.scheduling.by_queue import QueueSchedulers
@@ -57,7 +56,6 @@ def check_name(name: str) -> None:
 
     Raises:
         ConfigurationError: no scheduler has this name.
-        NotYetAvailable: the scheduler is known, but not part of this release.
     """
     if ":" not in name:
         _shipped(name)
@@ -87,8 +85,6 @@ def _one(choice: OneScheduler) -> Scheduler:
 
 def _shipped(name: str) -> Scheduler:
     key = name.lower()
-    if key in COMING:
-        raise NotYetAvailable(f"the scheduler {name!r}", f"this release has {', '.join(SHIPPED)}")
     if key not in SHIPPED:
         raise ConfigurationError(
             f"{name!r} is no scheduler; there are {', '.join(SHIPPED)}, and any of your own as module:Class"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -83,6 +84,15 @@ class CrashingOrchestrator(PassingOrchestrator):
 
     def resume(self, queue: str) -> Op[None]:
         yield from self._step(self._inner.resume(queue))
+
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        yield from self._step(self._inner.put_gate(setting))
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        return (yield from self._step(self._inner.clear_gate(name)))
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        return (yield from self._inner.list_gates())
 
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         return (yield from self._step(self._inner.requeue(ids)))

@@ -10,7 +10,7 @@ import pytest
 
 from pynenc import Pynenc
 from pynenc.core.run_times import RunTimes
-from pynenc.errors import ConfigurationError, InvalidTaskOptionsError, NotYetAvailable
+from pynenc.errors import ConfigurationError, InvalidTaskOptionsError
 from pynenc.io import run
 from pynenc.scheduling import PriorityScheduler, Rank, RankContext, Scheduler
 from pynenc.task import Task
@@ -115,9 +115,7 @@ def test_an_instance_is_kept_as_it_is() -> None:
     assert Pynenc("memory://", scheduler=mine).scheduler is mine
 
 
-@pytest.mark.parametrize(
-    ("choice", "error"), [("fair", NotYetAvailable), ("fancy", ConfigurationError), ({"a": "fair"}, NotYetAvailable)]
-)
+@pytest.mark.parametrize(("choice", "error"), [("fancy", ConfigurationError), ({"a": "fancy"}, ConfigurationError)])
 def test_what_is_no_scheduler_is_refused_when_the_app_is_made(choice: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Pynenc("memory://", scheduler=choice)

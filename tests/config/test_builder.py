@@ -11,6 +11,7 @@ import pytest
 
 from pynenc.builder import PynencBuilder
 from pynenc.conf.config_pynenc import ArgumentPrintMode, LogFormat
+from pynenc.conf.config_task import ConcurrencyControlType
 from pynenc.errors import ConfigError, NotYetAvailable
 
 Chain = Callable[[PynencBuilder], PynencBuilder]
@@ -122,10 +123,20 @@ def test_a_store_to_come_is_refused_by_name(chain: Chain, store: str) -> None:
     assert f"the store {store} " in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "chain",
-    [lambda b: b.concurrency_control("task"), lambda b: b.trigger_task_modules(["app.tasks"])],
-)
+def test_the_builder_says_which_invocations_exclude_each_other() -> None:
+    app = PynencBuilder().memory().concurrency_control("task", ConcurrencyControlType.ARGUMENTS).build()
+
+    @app.task
+    def plain() -> None: ...
+
+    @app.task(running_concurrency="disabled")
+    def own() -> None: ...
+
+    assert (plain.conf.running_concurrency, plain.conf.registration_concurrency) == ("task", "arguments")
+    assert (own.conf.running_concurrency, own.conf.registration_concurrency) == ("disabled", "arguments")
+
+
+@pytest.mark.parametrize("chain", [lambda b: b.trigger_task_modules(["app.tasks"])])
 def test_a_feature_to_come_is_refused_at_the_call(chain: Chain) -> None:
     with pytest.raises(NotYetAvailable):
         chain(PynencBuilder())

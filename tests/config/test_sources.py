@@ -281,10 +281,6 @@ def test_a_mistake_in_a_secret_does_not_show_it(load: Load) -> None:
     "values",
     [
         {"trigger_task_modules": ["app.tasks"]},
-        {"scheduler": "fair"},
-        {"scheduler": {"mail": "fair"}},
-        {"running_concurrency": "task"},
-        {"task": {"m.f": {"running_limit": 3}}},
     ],
 )
 def test_what_this_release_does_not_have_is_refused_by_name(load: Load, values: dict[str, Any]) -> None:

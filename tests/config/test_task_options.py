@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from pynenc.config.task_fields import OPTIONS
 from pynenc.config.task_options import TaskOptions
 from pynenc.errors import ConfigError, InvalidTaskOptionsError, NotYetAvailable, RetryError
+from pynenc.limits import Breaker, Limit, Order, Rate
 from pynenc.model.policies import RunPolicy
 from tests.config.conftest import Load
 
@@ -65,6 +66,27 @@ def test_every_default_may_be_given(load: Load, name: str) -> None:
         ("retention", timedelta(days=1), 86_400.0),
         ("client_data_threshold", "1_000", 1000),
         ("running_concurrency", "disabled", "disabled"),
+        ("registration_concurrency", "KEYS", "keys"),
+        ("key_arguments", "a, b", ("a", "b")),
+        ("unique_until", "Finished", "finished"),
+        ("unique_for", "1min", 60.0),
+        ("debounce", 2, 2.0),
+        ("limits", "db:5, gpu:1", (Limit("db", 5), Limit("gpu", 1))),
+        ("limits", {"db": 5}, (Limit("db", 5),)),
+        ("limits", Limit("db", 5, by="a"), (Limit("db", 5, by="a"),)),
+        ("limits", None, ()),
+        ("rate_limit", "10/s", (Rate("10/s"),)),
+        ("rate_limit", "10/s burst 5, 1000/h", (Rate("10/s", 5), Rate("1000/h"))),
+        ("rate_limit", ["10/s", Rate("1/d", by="a")], (Rate("10/s"), Rate("1/d", by="a"))),
+        ("rate_limit", None, ()),
+        ("circuit_breaker", "5, 30s", Breaker(5, 30.0)),
+        ("circuit_breaker", (5, timedelta(minutes=1)), Breaker(5, 60.0)),
+        ("circuit_breaker", {"failures": 5, "open_for": 30}, Breaker(5, 30.0)),
+        ("circuit_breaker", Breaker(5, "1h", name="stripe"), Breaker(5, 3600.0, name="stripe")),
+        ("ordering_key", "a", ("a",)),
+        ("ordering_key", Order("all", by=()), Order("all", by=())),
+        ("share_key", ["a", "b"], ("a", "b")),
+        ("share_weight", "100", 100),
         ("triggers", [], None),
     ],
 )
@@ -109,6 +131,28 @@ def test_values_are_kept_in_one_form(load: Load, name: str, given: Any, kept: An
         ("disable_cache_args", [1]),
         ("client_data_threshold", -1),
         ("running_concurrency", "everything"),
+        ("running_limit", 0),
+        ("unique_until", "tomorrow"),
+        ("unique_for", 0),
+        ("limits", "db"),
+        ("limits", "db:0"),
+        ("limits", "db:many"),
+        ("limits", {"db": 1.5}),
+        ("limits", 5),
+        ("rate_limit", "fast"),
+        ("rate_limit", "0/s"),
+        ("rate_limit", "10/week"),
+        ("rate_limit", "10"),
+        ("rate_limit", "1000000/s"),
+        ("rate_limit", "10/s burst 0"),
+        ("rate_limit", 10),
+        ("circuit_breaker", "5"),
+        ("circuit_breaker", (0, "30s")),
+        ("circuit_breaker", (5, 0)),
+        ("circuit_breaker", {"failures": 5}),
+        ("ordering_key", [1]),
+        ("ordering_key", 3),
+        ("share_weight", 101),
     ],
 )
 def test_an_ill_typed_option_is_named_with_task_and_value(name: str, given: Any) -> None:
@@ -129,14 +173,6 @@ def test_an_unknown_option_is_named_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("name", "given"),
     [
-        ("running_concurrency", "task"),
-        ("registration_concurrency", "KEYS"),
-        ("key_arguments", ("a",)),
-        ("running_limit", 2),
-        ("rate_limit", "10/s"),
-        ("debounce", 1),
-        ("reroute_on_concurrency_control", True),
-        ("on_diff_non_key_args_raise", True),
         ("triggers", [object()]),
         ("force_new_workflow", True),
     ],
@@ -218,6 +254,21 @@ def test_nested_tables_name_a_task_as_its_dotted_name_does(load: Load) -> None:
     conf = load({"task": {"shop": {"mail": {"send": {"max_retries": 3}}}}})
 
     assert TaskOptions.build("shop.mail.send", {}, conf).max_retries == 3
+
+
+def test_limits_can_be_written_in_configuration(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pynenc.task."m.f"]\n'
+        'running_concurrency = "keys"\nkey_arguments = ["account"]\nrunning_limit = 3\n'
+        'limits = "db:5"\nrate_limit = "25/s burst 5, 1000/h"\ncircuit_breaker = "5, 30s"\nordering_key = "account"\n'
+    )
+
+    options = TaskOptions.build("m.f", {}, load())
+
+    assert (options.running_concurrency, options.key_arguments, options.running_limit) == ("keys", ("account",), 3)
+    assert options.limits == (Limit("db", 5),)
+    assert options.rate_limit == (Rate("25/s", 5), Rate("1000/h"))
+    assert (options.circuit_breaker, options.ordering_key) == (Breaker(5, 30.0), ("account",))
 
 
 def test_exception_classes_in_configuration_are_imported_only_when_the_task_is_used(load: Load) -> None:

@@ -40,6 +40,7 @@ def test_the_quick_start_prints_its_result_and_leaves_a_store(tmp_path: Path) ->
     ("name", "expected"),
     [
         ("asyncio_client.py", "one: page 1\nmany: " + ", ".join(f"page {n}" for n in range(2, 12)) + "\n"),
+        ("limits.py", "{'had room'}\n[1, 2, 3] [1, 2, 3]\n1 sales for ann\n"),
         ("direct_tasks.py", "A PLAIN VALUE COMES BACK\n10 words in three parts\n"),
     ],
 )

@@ -100,6 +100,7 @@ def test_depths_of_queues_are_those_of_the_store(
 
     assert seen(prometheus, "queue_depth", "queue_paused", "store_up") == {
         "pynenc_queue_depth['mail', 'ready', 'test']": 2,
+        "pynenc_queue_depth['blocked', 'mail', 'test']": 0,
         "pynenc_queue_depth['delayed', 'mail', 'test']": 1,
         "pynenc_queue_depth['mail', 'running', 'test']": 0,
         "pynenc_queue_depth['mail', 'test', 'waiting']": 0,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pynenc import Pynenc, current_invocation
+from pynenc import Limit, Pynenc, current_invocation
 from pynenc.errors import ResultTimeout
 from pynenc.invocation import BaseInvocation
 from pynenc.testing.engine import Engine
@@ -156,3 +156,52 @@ def test_an_app_of_ones_own_gets_its_store_back(pynenc_attach: Callable[[Pynenc]
     assert app.backend is not None
     engine.close()
     assert app._backend is None
+
+
+def test_limits_hold_and_rates_follow_the_clock(pynenc_app: Pynenc, pynenc_engine: Engine) -> None:
+    begun: list[int] = []
+
+    @pynenc_app.task(rate_limit="1/min")
+    def slow(n: int) -> None:
+        begun.append(n)
+
+    for n in range(3):
+        slow(n)
+    pynenc_engine.run_all()
+    assert begun == [0]
+    pynenc_engine.advance(60)
+    assert begun == [0, 1]
+    pynenc_engine.run_all(skip_time=True)
+
+    assert begun == [0, 1, 2]
+
+
+def test_a_place_is_free_again_after_a_crash(pynenc_app: Pynenc, pynenc_engine: Engine) -> None:
+    @pynenc_app.task
+    def child() -> None: ...
+
+    @pynenc_app.task(limits=Limit("one", 1, hold_while_waiting=True))
+    def work(delay: int) -> None:
+        if delay:
+            child.options(delay=delay)().wait()
+
+    first, second = work(60), work(0)
+    pynenc_engine.run_all()
+    assert not second.status.is_final()
+    pynenc_engine.crash()
+    pynenc_engine.run_all(skip_time=True)
+
+    assert first.result is second.result is None
+
+
+def test_a_scenario_with_limits_survives_a_crash_at_every_boundary(pynenc_app: Pynenc, pynenc_engine: Engine) -> None:
+    @pynenc_app.task(limits=Limit("one", 1), ordering_key="name", max_retries=1, retry_for=(OSError,), retry_delay=1)
+    def work(name: str, n: int) -> int:
+        if n == 1 and current_invocation().num_retries == 0:
+            raise OSError
+        return n
+
+    report = pynenc_engine.crash_at_every_boundary(lambda: [work("a", n) for n in range(3)])
+
+    assert report.steps > 0
+    assert [each.rpartition(": ")[2] for each in report.outcome] == ["0", "1", "2"]
