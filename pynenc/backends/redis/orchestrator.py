@@ -8,19 +8,17 @@ from typing import Any
 from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import (
     StoredCall,
-    alike_fields,
     claims_of,
-    exchange_fields,
     message_of,
     pack,
     resumed_of,
     snapshot_of,
     status_of,
-    submission_fields,
     unpack,
     verdicts_of,
     watch_reply_of,
 )
+from pynenc.backends.redis.requests import alike_fields, exchange_fields, submission_fields
 from pynenc.backends.redis.sessions import opening_fields, row_of
 from pynenc.backends.redis.verifying import verify
 from pynenc.backends.ungated import refuse_gates
