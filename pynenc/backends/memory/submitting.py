@@ -118,15 +118,16 @@ def _key(state: MemoryState, wanted: int | None) -> int:
 
 def _place(state: MemoryState, record: Record, item: Submission, now_us: int) -> None:
     """Decide whether it can run now, later, after others, or not at all."""
-    ended = {each: state.outcomes[each].status for each in item.after if each in state.outcomes}
-    view = outlook(item, ended)
-    if view.broken:
-        record.state = State.BLOCKED
-        end(state, record, fallen_status(item.after_policy), now_us, reason=view.broken)
-        return
-    for dependency in view.awaited:
-        add_edge(state, record, dependency)
-    record.need_left = view.need
+    if item.after:
+        ended = {each: state.outcomes[each].status for each in item.after if each in state.outcomes}
+        view = outlook(item, ended)
+        if view.broken:
+            record.state = State.BLOCKED
+            end(state, record, fallen_status(item.after_policy), now_us, reason=view.broken)
+            return
+        for dependency in view.awaited:
+            add_edge(state, record, dependency)
+        record.need_left = view.need
     if record.edges:
         record.state, record.reason = State.BLOCKED, Reason.DEPENDENCIES
     elif record.not_before_us is not None:
