@@ -44,9 +44,14 @@ def results_of(ids: Sequence[InvocationId], *, several: bool) -> ResultsOf:
     return ResultsOf(b"".join(ids), several)
 
 
+def has_places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether decoded arguments have places for results."""
+    return ResultsOf in map(type, args) or ResultsOf in map(type, kwargs.values())
+
+
 def filled(app: Pynenc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Return decoded arguments with the results in their places that they stand for."""
-    if not any(type(value) is ResultsOf for value in (*args, *kwargs.values())):
+    if not has_places(args, kwargs):
         return args, kwargs
     positional = []
     for value in args:

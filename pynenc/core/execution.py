@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynenc.conf.config_pynenc import ArgumentPrintMode
 from pynenc.context import RunContext, current_run, decoding_app
-from pynenc.core.chaining import filled
+from pynenc.core.chaining import filled, has_places
 from pynenc.core.settling import failure, limit_error, retry_or_failure, timeout_or_failure
 from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound
 from pynenc.io import Op, run
@@ -174,9 +174,10 @@ class TaskExecution(AttemptExecution):
         """Return the arguments if nothing has to be fetched for them, which is nearly always."""
         token = decoding_app.set(self._app)
         try:
-            return task.payloads.arguments_here(claim.arguments)
+            found = task.payloads.arguments_here(claim.arguments)
         finally:
             decoding_app.reset(token)
+        return None if found is None or has_places(*found) else found
 
     def _arguments(self, task: Task[..., Any], claim: Claim) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
         token = decoding_app.set(self._app)

@@ -142,11 +142,11 @@ def test_an_assignment_is_checked_and_a_wrong_one_changes_nothing(load: Load) ->
     assert conf.max_threads == 4
 
 
-def test_a_scheduler_to_come_is_refused_and_the_one_before_stays(load: Load) -> None:
+def test_an_unknown_scheduler_is_refused_and_the_one_before_stays(load: Load) -> None:
     conf = load()
 
-    with pytest.raises(NotYetAvailable):
-        conf.scheduler = "fair"
+    with pytest.raises(ConfigError):
+        conf.scheduler = "fancy"
 
     assert (conf.scheduler, conf.assigned()) == ("fifo", {})
 

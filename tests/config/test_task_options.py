@@ -298,7 +298,7 @@ def test_replacing_checks_like_a_decorator_and_keeps_the_rest(load: Load) -> Non
         ({"max_retry": 1}, InvalidTaskOptionsError),
         ({"queue": ":"}, InvalidTaskOptionsError),
         ({"priority": 101}, InvalidTaskOptionsError),
-        ({"running_limit": 2}, NotYetAvailable),
+        ({"running_limit": 2}, InvalidTaskOptionsError),
     ],
 )
 def test_a_wrong_replacement_is_refused(override: dict[str, Any], error: type[Exception]) -> None:
