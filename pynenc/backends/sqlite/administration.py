@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pynenc.backends.sqlite.messages import keep_outcomes
-from pynenc.backends.sqlite.rows import BAND_UNIT, KEYED, OUTCOME_COLUMNS, STATUSES, select_in
+from pynenc.backends.sqlite.rows import BAND_UNIT, KEYED, OUTCOME_COLUMNS, STATUSES, gate_flags, select_in
 from pynenc.backends.sqlite.submitting import advance_sequence, read_sequence
 from pynenc.backends.sqlite.ticking import drop
 from pynenc.backends.sqlite.unit import Unit, serves
@@ -64,8 +64,8 @@ def _put_back(unit: Unit, outcome: tuple[Any, ...], key: int) -> None:
             *(payload if ended_as is InvocationStatus.FAILED else b"", ended_as.value),
         ),
     )
-    queue, band, retention, max_crashes = connection.execute(
-        "SELECT queue, band, retention, max_crashes FROM call WHERE id = ?", (invocation_id,)
+    queue, band, retention, max_crashes, gates, parent = connection.execute(
+        "SELECT queue, band, retention, max_crashes, gates, parent FROM call WHERE id = ?", (invocation_id,)
     ).fetchone()
     keyed = connection.execute("SELECT 1 FROM dedupe WHERE id = ?", (invocation_id,)).fetchone()
     connection.execute(
@@ -73,11 +73,17 @@ def _put_back(unit: Unit, outcome: tuple[Any, ...], key: int) -> None:
         "cancel_requested, registered_at, retention, max_crashes, flags) VALUES (?,1,?,?,?,?,0,0,0,0,0,?,?,?,?)",
         (
             *(invocation_id, int(Reason.REQUEUED), queue, band * BAND_UNIT + key, epoch),
-            *(registered_at, retention, max_crashes, KEYED if keyed else 0),
+            *(registered_at, retention, max_crashes, (KEYED if keyed else 0) | gate_flags(gates, parent)),
         ),
     )
     connection.execute("DELETE FROM outcome WHERE id = ?", (invocation_id,))
-    unit.wake_for(queue)
+    if gates is None:
+        unit.wake_for(queue)
+        return
+    unit.forget_one(invocation_id)
+    live = unit.live(invocation_id)
+    assert live is not None
+    unit.placed(live)
 
 
 def purge(unit: Unit, ids: Sequence[InvocationId] | None) -> int:
@@ -97,6 +103,9 @@ def _purge_everything(unit: Unit) -> int:
     for table in (
         *("call", "live", "outcome", "attempt", "wait", "waitlist"),
         *("inbox", "watch", "dedupe", "progress", "blob"),
+        *("lane", "share", "resuming", "kin", "holder", "rate", "breaker", "gate_timer"),
     ):
         connection.execute(f"DELETE FROM {table}")
+    connection.execute("UPDATE queue SET virtual = NULL WHERE virtual IS NOT NULL")
+    unit.forget()
     return number

@@ -36,7 +36,9 @@ class SqliteBackend(Backend):
     def __init__(self, location: Location, *, clock: ClockUs = system_clock_us) -> None:
         self.url = location.url
         self.path = location.path
-        self.capabilities = Capabilities(across_processes=True, durability=_PROMISES[location.durability], push=True)
+        self.capabilities = Capabilities(
+            across_processes=True, durability=_PROMISES[location.durability], push=True, gates=True
+        )
         self._store = Store(Database(location), Ringer(Path(f"{location.path}.wake")), clock)
         self.orchestrator: Orchestrator = SqliteOrchestrator(self._store)
         self.state_backend: StateBackend = SqliteStateBackend(self._store)
@@ -57,7 +59,7 @@ class SqliteBackend(Backend):
         return done + finished
 
     def diagnose(self) -> Op[list[Finding]]:
-        return self._store.read(lambda view: diagnose(view.connection, self.path, os.path.getsize(self.path)))
+        return self._store.read(lambda view: diagnose(view, self.path, os.path.getsize(self.path)))
 
     def dump(self) -> Op[dict[str, Any]]:
-        return self._store.read(lambda view: dump(view.connection, view.names))
+        return self._store.read(lambda view: dump(view.connection, view.names, view.now))

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from pynenc.backends.sqlite.administration import purge
+from pynenc.backends.sqlite.gate_rows import encode_gates
+from pynenc.backends.sqlite.gate_state import Breaker, every_setting
 from pynenc.backends.sqlite.queries import snapshots
 from pynenc.backends.sqlite.requests import View
 from pynenc.backends.sqlite.rows import (
@@ -17,8 +19,10 @@ from pynenc.backends.sqlite.rows import (
     KEYED,
     LIVE_COLUMNS,
     OUTCOME_COLUMNS,
+    READY,
     STATUS_CODES,
     Live,
+    gate_flags,
     policy_flags,
     policy_of,
     select_in,
@@ -28,14 +32,37 @@ from pynenc.backends.sqlite.sessions import session_rows
 from pynenc.backends.sqlite.submitting import read_sequence
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import AfterPolicy, Attempt, Call, Dedupe, DedupePhase, Outcome, SessionRow, Snapshot
-from pynenc.ports.transfer import Carried, CarriedData, Header, Seal, SealReply, SealState, Survey, seal_of, text_of
+from pynenc.model.records import (
+    AfterPolicy,
+    Attempt,
+    Call,
+    Dedupe,
+    DedupeMode,
+    DedupePhase,
+    Outcome,
+    SessionRow,
+    Snapshot,
+)
+from pynenc.ports.transfer import (
+    Carried,
+    CarriedBreaker,
+    CarriedData,
+    CarriedUnit,
+    Header,
+    Seal,
+    SealReply,
+    SealState,
+    Survey,
+    seal_of,
+    text_of,
+)
 
 _DETAILS = (
     "SELECT call.id, band, call.retention, call.max_crashes, coalesce(flags, 0) FROM call LEFT JOIN live USING (id) "
     "WHERE call.id IN (*)"
 )
-_KEYS = "SELECT id, key, phase FROM dedupe WHERE id IN (*)"
+_KEYS = "SELECT id, key, phase, mode, arguments, window FROM dedupe WHERE id IN (*)"
+_UNITS = "SELECT id, gate, since, most FROM holder WHERE id IN (*) ORDER BY id, gate"
 _EDGES = "SELECT waiter, waited FROM wait WHERE waiter IN (*) ORDER BY waiter, waited"
 
 
@@ -80,6 +107,14 @@ def header(view: View) -> Header:
         paused=_names(connection, "paused"),
         queues=_names(connection, "used"),
         sessions=tuple(session_rows(connection, "WHERE ended_at IS NOT NULL")),
+        settings=tuple(every_setting(connection)),
+        rates=tuple(connection.execute("SELECT gate, arrival FROM rate ORDER BY gate").fetchall()),
+        breakers=tuple(
+            CarriedBreaker(name=name, failures=failures, open_since_us=since, open_until_us=until)
+            for name, failures, since, until in connection.execute(
+                "SELECT gate, failures, open_since, open_until FROM breaker ORDER BY gate"
+            )
+        ),
     )
 
 
@@ -105,6 +140,13 @@ def put_header(unit: Unit, given: Header) -> None:
     for queue in given.paused:
         number = unit.names.number(connection, queue)
         connection.execute("UPDATE queue SET paused = 1 WHERE id = ?", (number,))
+    gating = unit.gating
+    for setting in given.settings:
+        gating.settings.put(setting)
+    for name, arrival in given.rates:
+        gating.times.put(name, max(arrival, gating.times.arrival(name)))
+    for each in given.breakers:
+        gating.breakers.put(each.name, Breaker(each.failures, each.open_since_us, each.open_until_us))
 
 
 def _session_row(row: SessionRow) -> tuple[Any, ...]:
@@ -121,29 +163,42 @@ def carry_out(view: View, after: InvocationId | None, limit: int) -> list[Carrie
         for row in connection.execute("SELECT id FROM call WHERE id > ? ORDER BY id LIMIT ?", (after or b"", limit))
     ]
     details = {row[0]: row[1:] for row in select_in(connection, _DETAILS, ids)}
-    keys = {row[0]: Dedupe(row[1], DedupePhase(row[2])) for row in select_in(connection, _KEYS, ids)}
+    keys = {
+        each: Dedupe(key, DedupePhase(phase), DedupeMode(mode), arguments, window)
+        for each, key, phase, mode, arguments, window in select_in(connection, _KEYS, ids)
+    }
+    units: dict[InvocationId, list[CarriedUnit]] = {}
+    for each, gate, since, most in select_in(connection, _UNITS, ids):
+        units.setdefault(each, []).append(CarriedUnit(gate=gate, since_us=since, limit=most))
     edges: dict[InvocationId, list[InvocationId]] = {}
     for waiter, waited in select_in(connection, _EDGES, ids):
         edges.setdefault(waiter, []).append(waited)
     return [
-        _carried(snapshot, details[each], edges.get(each, ()), keys.get(each))
+        _carried(snapshot, details[each], edges.get(each, ()), keys.get(each), units.get(each, ()))
         for each, snapshot in zip(ids, snapshots(connection, view.names, ids), strict=True)
         if snapshot is not None
     ]
 
 
 def _carried(
-    snapshot: Snapshot, details: tuple[Any, ...], edges: Sequence[InvocationId], dedupe: Dedupe | None
+    snapshot: Snapshot,
+    details: tuple[Any, ...],
+    edges: Sequence[InvocationId],
+    dedupe: Dedupe | None,
+    units: Sequence[CarriedUnit],
 ) -> Carried:
     band, retention, max_crashes, flags = details
+    # Where its token waits is not carried: the other store finds out.
+    control = None if snapshot.control is None else msgspec.structs.replace(snapshot.control, gate=None)
     return Carried(
-        snapshot=snapshot,
+        snapshot=msgspec.structs.replace(snapshot, control=control),
         band=band,
         retention_us=retention,
         max_crashes=max_crashes,
         after_policy=policy_of(flags) if edges else AfterPolicy.ALL_SUCCEEDED,
         edges=tuple(edges),
         dedupe=dedupe,
+        units=tuple(units),
     )
 
 
@@ -172,10 +227,29 @@ def carry_in(unit: Unit, items: Sequence[Carried]) -> None:
     _insert(
         connection,
         "dedupe",
-        "key, id, phase",
-        [(i.dedupe.key, each, i.dedupe.phase.value) for each, i in ids if i.dedupe is not None],
+        "key, id, phase, mode, arguments, window",
+        [
+            (key.key, each, key.phase.value, key.mode.value, key.arguments_hash, key.window_us)
+            for each, i in ids
+            if (key := i.dedupe) is not None
+        ],
+    )
+    _insert(
+        connection,
+        "holder",
+        "gate, id, since, lenders, most",
+        [(held.gate, each, held.since_us, b"", held.limit) for each, i in ids for held in i.units],
     )
     _insert(connection, "progress", "id, body", [(each, i.snapshot.progress) for each, i in ids if i.snapshot.progress])
+    _queue_in_lanes(unit, [each for each, i in ids if i.snapshot.call.gates or i.snapshot.call.flow is not None])
+
+
+def _queue_in_lanes(unit: Unit, ids: Sequence[InvocationId]) -> None:
+    unit.load(ids)
+    for each in ids:
+        live = unit.live(each)
+        if live is not None and live.state == READY:
+            unit.placed(live)
 
 
 def _insert(connection: Any, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -188,7 +262,8 @@ def _call_row(unit: Unit, item: Carried) -> tuple[Any, ...]:
     queue = unit.names.number(unit.connection, call.queue, used=True)
     return (
         *(call.invocation_id, call.task_id, queue, call.language, call.arguments, call.policy, call.meta),
-        *(call.parent_id, call.root_id, call.created_at_us, item.band, item.retention_us, item.max_crashes),
+        *(call.parent_id, call.root_id, call.created_at_us, encode_gates(call.gates, call.flow)),
+        *(item.band, item.retention_us, item.max_crashes),
     )
 
 
@@ -196,14 +271,15 @@ def _live_row(unit: Unit, item: Carried) -> tuple[Any, ...]:
     control = item.snapshot.control
     assert control is not None
     # That nobody waits for it is not known before everything is here.
-    flags = AWAITED | policy_flags(item.after_policy)
+    call = item.snapshot.call
+    flags = AWAITED | gate_flags(encode_gates(call.gates, call.flow), call.parent_id) | policy_flags(item.after_policy)
     if item.dedupe is not None:
         flags |= KEYED
     live = Live(
-        id=item.snapshot.call.invocation_id,
+        id=call.invocation_id,
         state=control.state.value,
         reason=control.reason.value,
-        queue=unit.names.number(unit.connection, item.snapshot.call.queue, used=True),
+        queue=unit.names.number(unit.connection, call.queue, used=True),
         rank=control.rank,
         epoch=control.epoch,
         attempt=control.attempt,
@@ -223,6 +299,7 @@ def _live_row(unit: Unit, item: Carried) -> tuple[Any, ...]:
         max_crashes=item.max_crashes,
         due=None,
         flags=flags,
+        lane=None,
     )
     live.due = live.compute_due()
     return msgspec.structs.astuple(live)
@@ -258,5 +335,6 @@ def clear(unit: Unit) -> None:
     """Forget everything but the seal, and the numbers of queues, which processes remember."""
     purge(unit, None)
     unit.connection.execute("DELETE FROM session")
-    unit.connection.execute("UPDATE queue SET used = 0, paused = 0")
+    unit.connection.execute("DELETE FROM gate_setting")
+    unit.connection.execute("UPDATE queue SET used = 0, paused = 0, gated = 0")
     unit.names.forget()

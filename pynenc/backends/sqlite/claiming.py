@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pynenc.backends.sqlite.ending import expire
-from pynenc.backends.sqlite.rows import KEYED, READY, select_in
+from pynenc.backends.sqlite.ending import expire, free_key
+from pynenc.backends.sqlite.gated_claiming import GatedClaim, in_turn, reject
+from pynenc.backends.sqlite.rows import GATED, KEYED, READY, select_in
 from pynenc.backends.sqlite.unit import Unit, serves
+from pynenc.model.gates import GateMode
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.records import Claim, ClaimIdReply, ClaimIdVerdict, DedupePhase
 
@@ -15,7 +17,7 @@ _WHAT = (
     "SELECT l.id, l.rank, l.epoch, l.attempt, l.crashes, l.cancel_requested, l.expires_at, l.flags, l.queue, "
     "c.task_id, c.arguments, c.policy, c.meta, c.parent, c.root FROM live l JOIN call c ON c.id = l.id "
 )
-_FIRST = "l.queue = ? AND l.state = 1 AND l.owner IS NULL AND l.rank < ? "
+_FIRST = "l.queue = ? AND l.lane IS NULL AND l.state = 1 AND l.owner IS NULL AND l.rank < ? "
 _AWAITED = "AND (c.parent IS NOT NULL OR EXISTS (SELECT 1 FROM wait WHERE waited = l.id)) "
 _IN_ORDER = "ORDER BY l.rank, l.id LIMIT ?"
 _THESE = _WHAT + "WHERE l.id IN (*)"
@@ -24,34 +26,45 @@ _HEADS_WITH_CALLS = _HEADS + "JOIN call c ON c.id = l.id "
 _ANY_RANK = 2**63 - 1
 _TAKE = (
     "UPDATE live SET state = 2, owner = ?, worker = 0, epoch = epoch + 1, attempt = attempt + 1, claimed_at = ?, "
-    "started_at = NULL, due = NULL WHERE id = ?"
+    "started_at = NULL, due = NULL, lane = NULL WHERE id = ?"
 )
 
 
 def claim_new(
     unit: Unit, session: int, queues: Sequence[str], want: int, before: int | None, *, awaited: bool
-) -> list[Claim]:
+) -> tuple[list[Claim], int]:
     """Hand up to `want` READY invocations of these queues (() for all) to the session, by (rank, id).
 
     Args:
         before: only those of a lower rank; None for any.
         awaited: only those that somebody waits for or comes after, and children.
+
+    Returns:
+        The claims, and how many closed gates it met.
     """
     claims: list[Claim] = []
     if want <= 0:
-        return claims
+        return claims, 0
     unit.flush()
-    numbers = [
-        number
-        for number, name in unit.connection.execute("SELECT id, name FROM queue WHERE paused = 0 AND used = 1")
+    open_queues = [
+        (number, bool(gated))
+        for number, name, gated in unit.connection.execute(
+            "SELECT id, name, gated FROM queue WHERE paused = 0 AND used = 1"
+        )
         if serves(queues, name)
     ]
+    if any(gated for _, gated in open_queues):
+        claim = GatedClaim(
+            unit, open_queues, want, before, awaited=awaited, take=lambda rows: _own(unit, session, rows)
+        )
+        return _claims_of(unit, session, claim.run()), claim.looked
+    numbers = [number for number, _ in open_queues]
     while numbers and len(claims) < want:
         rows = _first(unit, numbers, want - len(claims), _ANY_RANK if before is None else before, awaited=awaited)
         claims += _take(unit, session, rows)
         if not unit.flush_ended():
             break
-    return claims
+    return claims, 0
 
 
 def _first(unit: Unit, numbers: Sequence[int], limit: int, before: int, *, awaited: bool) -> list[tuple[Any, ...]]:
@@ -81,13 +94,23 @@ def _take(unit: Unit, session: int, rows: Sequence[tuple[Any, ...]]) -> list[Cla
                 expire(unit, live)
         else:
             taken.append(row)
-            if row[7] & KEYED:
-                unit.connection.execute(
-                    "DELETE FROM dedupe WHERE id = ? AND phase = ?", (row[0], int(DedupePhase.UNTIL_CLAIMED))
-                )
-    unit.connection.executemany(_TAKE, [(session, now, row[0]) for row in taken])
-    for row in taken:
+    _own(unit, session, taken)
+    return _claims_of(unit, session, taken)
+
+
+def _own(unit: Unit, session: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Make the session own these rows."""
+    now = unit.now
+    for row in rows:
+        if row[7] & KEYED:
+            free_key(unit, row[0], (DedupePhase.UNTIL_CLAIMED,))
+    unit.connection.executemany(_TAKE, [(session, now, row[0]) for row in rows])
+    for row in rows:
         unit.forget_one(row[0])
+
+
+def _claims_of(unit: Unit, session: int, rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
+    """Return what the owner of these rows, as they were before, gets."""
     name = unit.names.name
     return [
         Claim(
@@ -106,7 +129,7 @@ def _take(unit: Unit, session: int, rows: Sequence[tuple[Any, ...]]) -> list[Cla
             root_id=row[14],
             cancel_requested=bool(row[5]),
         )
-        for row in taken
+        for row in rows
     ]
 
 
@@ -134,6 +157,16 @@ def _claim_one(unit: Unit, session: int, invocation_id: InvocationId, queues: Se
         return ClaimIdReply(ClaimIdVerdict.BUSY)
     if live.state != READY or not _is_open(unit, live.queue, queues):
         return ClaimIdReply(ClaimIdVerdict.NOT_READY)
+    if live.flags & GATED and (live.expires_at is None or live.expires_at > unit.now):
+        if in_turn(unit, live) != live.id:
+            return ClaimIdReply(ClaimIdVerdict.BUSY)
+        gate = unit.gating.closed(live)
+        if gate is not None and gate.mode is GateMode.PARK:
+            return ClaimIdReply(ClaimIdVerdict.BUSY)
+        if gate is not None:
+            reject(unit, live, gate)
+            return ClaimIdReply(ClaimIdVerdict.FINAL)
+        unit.gating.start(live)
     unit.flush()
     claims = _take(unit, session, select_in(unit.connection, _THESE, [invocation_id]))
     if not claims:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pynenc.backends.sqlite.migrating import latest_version
+from pynenc.backends.sqlite.requests import View
 from pynenc.backends.sqlite.verifying import verify
 from pynenc.ports.backend import Finding
 
@@ -17,7 +18,7 @@ _LARGE_LOG_BYTES = 256 * 1024 * 1024
 _NAMED = 20
 
 
-def diagnose(connection: Any, path: str, size: int) -> list[Finding]:
+def diagnose(view: View, path: str, size: int) -> list[Finding]:
     """Check the file, its surroundings and the invariants."""
     return [
         Finding(
@@ -25,10 +26,10 @@ def diagnose(connection: Any, path: str, size: int) -> list[Finding]:
             subject="SQLite",
             detail=f"{path}: {size / 1e6:.1f} MB, schema {latest_version()}, SQLite {sqlite3.sqlite_version}",
         ),
-        *_pages(connection, path),
+        *_pages(view.connection, path),
         *_space(path),
         *_log(path),
-        *_invariants(connection),
+        *_invariants(view),
     ]
 
 
@@ -68,8 +69,8 @@ def _log(path: str) -> Iterator[Finding]:
         )
 
 
-def _invariants(connection: Any) -> Iterator[Finding]:
-    broken = verify(connection)
+def _invariants(view: View) -> Iterator[Finding]:
+    broken = verify(view.connection, view.names, view.now)
     for violation in broken[:_NAMED]:
         name = violation.invocation_id.hex() if violation.invocation_id else ""
         yield Finding(

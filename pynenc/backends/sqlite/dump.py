@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pynenc.backends.canonical import plain, session_fields, without_id
+from pynenc.backends.sqlite.gate_facts import dump_gates, parked_gates
 from pynenc.backends.sqlite.messages import read_inbox
 from pynenc.backends.sqlite.queries import snapshots
 from pynenc.backends.sqlite.queue_names import QueueNames
@@ -21,17 +22,20 @@ from pynenc.backends.sqlite.rows import (
 from pynenc.backends.sqlite.sessions import session_rows
 
 
-def dump(connection: Any, names: QueueNames) -> dict[str, Any]:
+def dump(connection: Any, names: QueueNames, now: int) -> dict[str, Any]:
     """Return the canonical form of the store."""
+    gates = dump_gates(connection, now)
     ids = [row[0] for row in connection.execute("SELECT id FROM call ORDER BY id")]
     calls = [known.call for known in snapshots(connection, names, ids) if known is not None]
     lives = [Live(*row) for row in connection.execute(f"SELECT {LIVE_COLUMNS} FROM live ORDER BY id")]
     outcomes = [outcome_of(row) for row in connection.execute(f"SELECT {OUTCOME_COLUMNS} FROM outcome ORDER BY id")]
     sessions = session_rows(connection)
     inboxes = {str(row.session): plain(read_inbox(connection, row.session)) for row in sessions}
+    parked = parked_gates(connection, lives)
     return {
+        **({"gates": gates} if gates else {}),
         "calls": {call.invocation_id.hex(): without_id(call) for call in calls},
-        "controls": {live.id.hex(): plain(control_of(live)) for live in lives},
+        "controls": {live.id.hex(): plain(control_of(live, parked.get(live.id))) for live in lives},
         "outcomes": {outcome.invocation_id.hex(): without_id(outcome) for outcome in outcomes},
         "attempts": _attempts(connection),
         "waits": _lists(connection.execute("SELECT waiter, waited FROM wait ORDER BY waiter, waited")),

@@ -7,6 +7,7 @@ from collections import deque
 from pynenc.backends.sqlite.rows import (
     AWAITED,
     BLOCKED,
+    GATED,
     KEYED,
     OWNED,
     READY,
@@ -23,6 +24,9 @@ from pynenc.model.records import DedupePhase
 from pynenc.model.status import InvocationStatus, Reason
 
 CANCELLED_RUNNING = "cancelled while running"
+# One that ends without ever being claimed must not hold its key for ever.
+_FREED_BY_SUCCESS = (DedupePhase.UNTIL_CLAIMED, DedupePhase.UNTIL_FINAL)
+_FREED_BY_OTHERS = (*_FREED_BY_SUCCESS, DedupePhase.WHILE_GOOD)
 
 
 def end(
@@ -53,14 +57,23 @@ def end(
 def _end_one(unit: Unit, live: Live, status: InvocationStatus, payload: bytes, reason: str, session: int) -> None:
     _drop_waiting(unit, live)
     if live.flags & KEYED:
-        kept = DedupePhase.WHILE_GOOD if status is InvocationStatus.SUCCESS else DedupePhase.UNTIL_PURGED
-        unit.connection.execute(
-            "DELETE FROM dedupe WHERE id = ? AND phase NOT IN (?, ?)",
-            (live.id, int(DedupePhase.UNTIL_PURGED), int(kept)),
-        )
+        free_key(unit, live.id, _FREED_BY_SUCCESS if status is InvocationStatus.SUCCESS else _FREED_BY_OTHERS)
     if live.flags & WATCHED:
         unit.tell_finished(live.id)
+    if not live.flags & GATED:
+        unit.finish(live, status, payload, reason, session, live.worker)
+        return
+    unit.gating.withdraw(live)
     unit.finish(live, status, payload, reason, session, live.worker)
+    unit.gating.give_up(live)
+
+
+def free_key(unit: Unit, invocation_id: InvocationId, phases: tuple[DedupePhase, ...]) -> None:
+    """Let others take the key that an invocation holds, if it does so in one of these phases."""
+    unit.connection.execute(
+        f"DELETE FROM dedupe WHERE id = ? AND phase IN ({','.join('?' * len(phases))})",
+        (invocation_id, *map(int, phases)),
+    )
 
 
 def _release_waiters(unit: Unit, ended: InvocationId, status: InvocationStatus) -> list[Live]:
@@ -132,6 +145,8 @@ def _drop_waiting(unit: Unit, live: Live) -> None:
 def put_back(unit: Unit, live: Live, reason: Reason, *, delay: int = 0) -> None:
     """Make an invocation that loses its owner claimable again, now or after `delay`."""
     _drop_waiting(unit, live)
+    if live.flags & GATED:
+        unit.gating.withdraw(live)
     live.owner = None
     live.worker = 0
     live.claimed_at = live.started_at = live.suspended_at = live.wait_until = None
@@ -139,6 +154,9 @@ def put_back(unit: Unit, live: Live, reason: Reason, *, delay: int = 0) -> None:
     live.state = BLOCKED if delay > 0 else READY
     live.not_before = unit.now + delay if delay > 0 else None
     unit.placed(live)
+    # In its lane first: if it comes before the others, it is also the first that is let out.
+    if live.flags & GATED:
+        unit.gating.give_up(live, keep_blocking=delay > 0)
 
 
 def give_back(unit: Unit, live: Live, reason: Reason, *, delay: int = 0) -> None:

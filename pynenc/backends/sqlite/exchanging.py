@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pynenc.backends.sqlite.claiming import claim_new
+from pynenc.backends.sqlite.gated_claiming import MOST_LOOKS
 from pynenc.backends.sqlite.messages import fetch_inbox
 from pynenc.backends.sqlite.sessions import lease_of, renew_awake
 from pynenc.backends.sqlite.settling import note_progress, note_started, settle
@@ -27,7 +28,7 @@ def exchange(unit: Unit, request: Exchange) -> ExchangeReply:
     _, more = tick(unit, request.tick_budget)
     resumed = go_on(unit, session, request.want)
     left = request.want - len(resumed) if request.claim_new else 0
-    claims = claim_new(unit, session, request.queues, left, request.before, awaited=request.awaited)
+    claims, looked = claim_new(unit, session, request.queues, left, request.before, awaited=request.awaited)
     inbox = fetch_inbox(unit, session)
     sleeps = request.idle and len(resumed) + len(claims) < request.want
     unit.wake()
@@ -38,5 +39,5 @@ def exchange(unit: Unit, request: Exchange) -> ExchangeReply:
         resumed=tuple(resumed),
         inbox=inbox,
         next_due_us=next_due(unit.connection, unit.now),
-        more=more,
+        more=more or looked >= MOST_LOOKS,
     )

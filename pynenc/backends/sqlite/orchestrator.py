@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pynenc.backends.gate_checks import check_setting
 from pynenc.backends.sqlite.administration import pause, requeue, resume_queue
 from pynenc.backends.sqlite.cancelling import cancel
 from pynenc.backends.sqlite.claiming import claim_by_id
 from pynenc.backends.sqlite.exchanging import exchange
+from pynenc.backends.sqlite.gate_state import every_setting
 from pynenc.backends.sqlite.queries import explain, queue_stats
 from pynenc.backends.sqlite.requests import Store
 from pynenc.backends.sqlite.sealing import refuse_if_sealed
@@ -22,6 +24,7 @@ from pynenc.backends.sqlite.sessions import (
 )
 from pynenc.backends.sqlite.submitting import (
     Repeated,
+    check,
     is_plain,
     submit_each,
     submit_plain,
@@ -30,9 +33,9 @@ from pynenc.backends.sqlite.ticking import idle_reply, next_due, tick
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.verifying import repair, verify
 from pynenc.backends.sqlite.waiting import watch
-from pynenc.backends.ungated import refuse_gates
 from pynenc.errors import SessionGone
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     CancelReply,
@@ -93,7 +96,7 @@ class SqliteOrchestrator(Orchestrator):
     # --- the hot path ---
 
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
-        refuse_gates(items)
+        check(items)
         if is_plain(items):
             try:
                 return (yield from self._store.write(lambda unit: submit_plain(unit, items)))
@@ -134,6 +137,16 @@ class SqliteOrchestrator(Orchestrator):
     def resume(self, queue: str) -> Op[None]:
         yield from self._store.write(lambda unit: resume_queue(unit, queue))
 
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        check_setting(setting)
+        return self._store.write(lambda unit: unit.gating.put(setting))
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        return self._store.write(lambda unit: unit.gating.take_away(name))
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        return self._store.read(lambda view: every_setting(view.connection))
+
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         return self._store.write(lambda unit: requeue(unit, ids))
 
@@ -160,7 +173,7 @@ class SqliteOrchestrator(Orchestrator):
         return self._store.read(lambda view: queue_stats(view.connection))
 
     def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
-        violations = yield from self._store.read(lambda view: verify(view.connection))
+        violations = yield from self._store.read(lambda view: verify(view.connection, view.names, view.now))
         if repair and violations:
             yield from self._store.write(_repair)
         return violations

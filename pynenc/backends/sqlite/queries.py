@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pynenc.backends.sqlite.gate_facts import gate_facts, parked_gates
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.rows import (
     ATTEMPT_COLUMNS,
@@ -46,7 +47,9 @@ from pynenc.model.status import InvocationStatus, Reason, State, ready_status
 MOST_AHEAD = 10_000
 MOST_NAMED = 20
 
+_PARKED = "(lane > 0 AND EXISTS (SELECT 1 FROM lane WHERE lane.id = live.lane AND parked IS NOT NULL))"
 _LIVE_STATUS = f"""CASE
+    WHEN {_PARKED} THEN '{InvocationStatus.CONCURRENCY_CONTROLLED.value}'
     WHEN state = {int(State.OWNED)} AND started_at IS NULL THEN '{InvocationStatus.PENDING.value}'
     WHEN state = {int(State.OWNED)} THEN '{InvocationStatus.RUNNING.value}'
     WHEN state = {int(State.SUSPENDED)} THEN '{InvocationStatus.PAUSED.value}'
@@ -58,10 +61,9 @@ def snapshots(connection: Any, names: QueueNames, ids: Sequence[InvocationId]) -
     """Return what is known of each id, in order."""
     wanted = list(dict.fromkeys(ids))
     calls = {row[0]: row for row in select_in(connection, f"SELECT {CALL_COLUMNS} FROM call WHERE id IN (*)", wanted)}
-    lives = {
-        row[0]: control_of(Live(*row))
-        for row in select_in(connection, f"SELECT {LIVE_COLUMNS} FROM live WHERE id IN (*)", wanted)
-    }
+    rows = [Live(*row) for row in select_in(connection, f"SELECT {LIVE_COLUMNS} FROM live WHERE id IN (*)", wanted)]
+    gates = parked_gates(connection, rows)
+    lives = {live.id: control_of(live, gates.get(live.id)) for live in rows}
     ended = _outcomes_by_id(connection, wanted)
     attempts: dict[InvocationId, list[Attempt]] = {}
     statement = f"SELECT id, {ATTEMPT_COLUMNS} FROM attempt WHERE id IN (*) ORDER BY position"
@@ -182,13 +184,14 @@ def queue_stats(connection: Any) -> list[QueueStats]:
     counted = {
         row[0]: row[1:]
         for row in connection.execute(
-            "SELECT queue, sum(state = 1 AND owner IS NULL), sum(state = 0), sum(state = 2), "
+            f"SELECT queue, sum(state = 1 AND owner IS NULL AND NOT {_PARKED}), sum(state = 0), sum(state = 2), "
             "sum(state = 3 OR (state = 1 AND owner IS NOT NULL)), "
-            "min(CASE WHEN state = 1 AND owner IS NULL THEN registered_at END) FROM live GROUP BY queue"
+            f"min(CASE WHEN state = 1 AND owner IS NULL AND NOT {_PARKED} THEN registered_at END), sum({_PARKED}) "
+            "FROM live GROUP BY queue"
         )
     }
     return [
-        _stats_of(name, paused, counted.get(number, (0, 0, 0, 0, None)), len(_listeners(sessions, name)))
+        _stats_of(name, paused, counted.get(number, (0, 0, 0, 0, None, 0)), len(_listeners(sessions, name)))
         for number, name, paused in connection.execute(
             "SELECT id, name, paused FROM queue WHERE used OR paused ORDER BY name"
         )
@@ -196,7 +199,7 @@ def queue_stats(connection: Any) -> list[QueueStats]:
 
 
 def _stats_of(queue: str, paused: int, counted: tuple[Any, ...], listeners: int) -> QueueStats:
-    ready, delayed, running, suspended, oldest = counted
+    ready, delayed, running, suspended, oldest, blocked = counted
     return QueueStats(
         queue=queue,
         ready=ready,
@@ -206,6 +209,7 @@ def _stats_of(queue: str, paused: int, counted: tuple[Any, ...], listeners: int)
         oldest_ready_at_us=oldest,
         paused=bool(paused),
         listeners=listeners,
+        blocked=blocked,
     )
 
 
@@ -231,6 +235,7 @@ def explain(connection: Any, names: QueueNames, invocation_id: InvocationId, now
         ahead=_ahead(connection, known),
         waits=_awaited(connection, waited[:MOST_NAMED]),
         waits_total=len(waited),
+        gates=gate_facts(connection, names, invocation_id, now) if known.call.gates else (),
     )
 
 
@@ -238,11 +243,15 @@ def _ahead(connection: Any, known: Snapshot) -> int:
     control = known.control
     if control is None or control.state is not State.READY or control.owner is not None:
         return 0
-    number: int = connection.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM live WHERE queue = (SELECT id FROM queue WHERE name = ?) AND state = 1 "
-        "AND owner IS NULL AND (rank, id) < (?, ?) LIMIT ?)",
-        (known.call.queue, control.rank, known.call.invocation_id, MOST_AHEAD),
-    ).fetchone()[0]
+    queue, gated = connection.execute("SELECT id, gated FROM queue WHERE name = ?", (known.call.queue,)).fetchone()
+    number = 0
+    # Apart, because plain work is in order of rank in its index, and what is gated only within each lane.
+    for lanes in ("lane IS NULL", "lane > 0") if gated else ("lane IS NULL",):
+        number += connection.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM live WHERE queue = ? AND {lanes} AND state = 1 AND owner IS NULL "
+            "AND (rank, id) < (?, ?) LIMIT ?)",
+            (queue, control.rank, known.call.invocation_id, MOST_AHEAD - number),
+        ).fetchone()[0]
     return number
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
+from pynenc.backends.sqlite.gate_rows import decode_gates
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.records import AfterPolicy, Attempt, Call, Control, Outcome
 from pynenc.model.status import InvocationStatus, Reason, State
@@ -16,7 +18,8 @@ BAND_UNIT = 2**44
 BLOCKED, READY, OWNED, SUSPENDED = int(State.BLOCKED), int(State.READY), int(State.OWNED), int(State.SUSPENDED)
 
 # Bits of live.flags, see the schema.
-AWAITED, WATCHED, KEYED, ANY_ENDING, WAIT_TIMED_OUT, FAILS_ALONG = 1, 2, 4, 8, 16, 32
+AWAITED, WATCHED, KEYED, ANY_ENDING, WAIT_TIMED_OUT, GATED, GATED_CHILD = 1, 2, 4, 8, 16, 32, 64
+FAILS_ALONG = 128
 _POLICY_FLAGS = {
     AfterPolicy.ALL_SUCCEEDED: 0,
     AfterPolicy.ALL_DONE: ANY_ENDING,
@@ -47,16 +50,24 @@ STATUSES = {code: status for status, code in STATUS_CODES.items()}
 _STATES = tuple(State)
 _REASONS = tuple(Reason)
 
+
+def gate_flags(gates: bytes | None, parent: bytes | None) -> int:
+    """Return the flags of an invocation with this column of `call`, which has this parent."""
+    if gates is None:
+        return 0
+    return GATED if parent is None else GATED | GATED_CHILD
+
+
 LIVE_COLUMNS = (
     "id, state, reason, queue, rank, epoch, attempt, crashes, owner, worker, need_left, not_before, expires_at, "
     "wait_until, cancel_requested, registered_at, claimed_at, started_at, suspended_at, retention, max_crashes, due, "
-    "flags"
+    "flags, lane"
 )
 OUTCOME_COLUMNS = (
     "id, status, payload, reason, attempt, crashes, epoch, session, worker, registered_at, claimed_at, started_at, "
     "ended_at, expires_at"
 )
-CALL_COLUMNS = "id, task_id, queue, language, arguments, policy, meta, parent, root, created_at"
+CALL_COLUMNS = "id, task_id, queue, language, arguments, policy, meta, parent, root, created_at, gates"
 ATTEMPT_COLUMNS = (
     "number, epoch, reason, session, worker, claimed_at, started_at, ended_at, error, detail, suspended_at"
 )
@@ -88,6 +99,7 @@ class Live(Struct):
     max_crashes: int
     due: int | None
     flags: int
+    lane: int | None
 
     def compute_due(self) -> int | None:
         """Return when a timer has to look at it next."""
@@ -101,8 +113,12 @@ class Live(Struct):
         return due
 
 
-def control_of(live: Live) -> Control:
-    """Return the record that people and tests see."""
+def control_of(live: Live, gate: str | None) -> Control:
+    """Return the record that people and tests see.
+
+    Args:
+        gate: before which it, or its lane, is parked.
+    """
     return Control(
         state=_STATES[live.state],
         reason=_REASONS[live.reason],
@@ -121,6 +137,7 @@ def control_of(live: Live) -> Control:
         claimed_at_us=live.claimed_at,
         started_at_us=live.started_at,
         suspended_at_us=live.suspended_at,
+        gate=gate,
     )
 
 
@@ -163,6 +180,7 @@ def attempt_of(row: tuple[Any, ...]) -> Attempt:
 
 def call_of(row: tuple[Any, ...], queue: str) -> Call:
     """Return the call in a row of `CALL_COLUMNS`; `queue` is the name of its queue."""
+    gates, flow = decode_gates(row[10])
     return Call(
         invocation_id=row[0],
         task_id=row[1],
@@ -174,10 +192,17 @@ def call_of(row: tuple[Any, ...], queue: str) -> Call:
         parent_id=row[7],
         root_id=row[8],
         created_at_us=row[9],
+        gates=gates,
+        flow=flow,
     )
 
 
-_CHUNKS = (1, 8, 64, 256)
+def split_ids(joined: bytes) -> tuple[InvocationId, ...]:
+    """Return ids that are kept one after the other."""
+    return tuple([InvocationId(joined[start : start + 16]) for start in range(0, len(joined), 16)]) if joined else ()
+
+
+_CHUNKS = (1, 8, 32, 64, 128, 256)
 """Sizes of lists in statements: few, so that prepared statements are found again."""
 
 
@@ -186,14 +211,33 @@ def _with_marks(statement: str, size: int) -> str:
     return statement.replace("(*)", f"({','.join('?' * size)})")
 
 
+@cache
+def _with_pairs(statement: str, size: int) -> str:
+    return statement.replace("(*)", ",".join(["(?,?)"] * size))
+
+
 def select_in(connection: Any, statement: str, values: list[Any]) -> list[tuple[Any, ...]]:
     """Run `statement`, in which `(*)` stands for the list of `values`, however many there are."""
     rows: list[tuple[Any, ...]] = []
+    for part in _parts(values):
+        rows += connection.execute(_with_marks(statement, len(part)), part).fetchall()
+    return rows
+
+
+def select_in_pairs(connection: Any, statement: str, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, ...]]:
+    """Run `statement`, in which `(*)`, after VALUES, stands for the list of `pairs`, however many there are."""
+    rows: list[tuple[Any, ...]] = []
+    for part in _parts(pairs):
+        values = [value for pair in part for value in pair]
+        rows += connection.execute(_with_pairs(statement, len(part)), values).fetchall()
+    return rows
+
+
+def _parts(values: list[Any]) -> Iterator[list[Any]]:
+    """Split a list into parts of sizes that occur again, the last one filled up."""
     largest = _CHUNKS[-1]
     for start in range(0, len(values), largest):
         part = values[start : start + largest]
         size = next(size for size in _CHUNKS if size >= len(part))
         # Repeating a value in a list changes nothing.
-        part = part + part[-1:] * (size - len(part))
-        rows += connection.execute(_with_marks(statement, size), part).fetchall()
-    return rows
+        yield part + part[-1:] * (size - len(part))

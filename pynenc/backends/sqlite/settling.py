@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.sqlite.ending import crash, end, give_back
-from pynenc.backends.sqlite.rows import OWNED, Live
+from pynenc.backends.sqlite.rows import GATED, OWNED, Live
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.waiting import note_run, suspend
 from pynenc.model.records import (
@@ -34,6 +34,9 @@ def settle(unit: Unit, session: int, completions: Sequence[Completion]) -> tuple
     if not completions:
         return ()
     unit.load(done.invocation_id for done in completions)
+    gated = [live.id for done in completions if (live := unit.live(done.invocation_id)) and live.flags & GATED]
+    if gated:
+        unit.gating.load(gated)
     return tuple([_settle_one(unit, session, done) for done in completions])
 
 
@@ -46,6 +49,8 @@ def _settle_one(unit: Unit, session: int, done: Completion) -> CompletionReply:
     if live.state != OWNED:
         return _STALE
     note_run(live, done.ran_us, done.worker, unit.now)
+    if live.flags & GATED and isinstance(done, Success | Failure | Retry | Crash):
+        unit.gating.report(live, failed=not isinstance(done, Success))
     if isinstance(done, Success):
         end(unit, live, InvocationStatus.SUCCESS, payload=done.result, session=session)
     else:

@@ -6,35 +6,36 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from pynenc.backends.gate_checks import checked
 from pynenc.backends.sqlite.ending import end
+from pynenc.backends.sqlite.gate_rows import GatedCall, decode_gates, encode_gates, lane_key
+from pynenc.backends.sqlite.reserving import held, holder_of, take_key
 from pynenc.backends.sqlite.rows import (
     BAND_UNIT,
     BLOCKED,
+    GATED,
     KEYED,
     READY,
+    Live,
+    gate_flags,
     policy_flags,
 )
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.backends.sqlite.waiting import add_edges
 from pynenc.model.dependencies import Outlook, fallen_status, outlook
+from pynenc.model.gates import Gate
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import (
-    NEWEST_FIRST,
-    Fence,
-    Submission,
-    SubmitReply,
-    SubmitVerdict,
-)
+from pynenc.model.records import NEWEST_FIRST, Fence, Submission, SubmitReply, SubmitVerdict
 from pynenc.model.status import Reason
 
 _INSERT_CALL = (
     "INSERT INTO call (id, task_id, queue, language, arguments, policy, meta, parent, root, created_at, band, "
-    "retention, max_crashes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "retention, max_crashes, gates) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _INSERT_LIVE = (
     "INSERT INTO live (id, state, reason, queue, rank, epoch, attempt, crashes, worker, need_left, not_before, "
-    "expires_at, cancel_requested, registered_at, retention, max_crashes, due, flags) "
-    "VALUES (?,?,?,?,?,0,0,0,0,?,?,?,0,?,?,?,?,?)"
+    "expires_at, cancel_requested, registered_at, retention, max_crashes, due, flags, lane) "
+    "VALUES (?,?,?,?,?,0,0,0,0,?,?,?,0,?,?,?,?,?,?)"
 )
 _NEW, _DELAYED, _DEPENDENCIES = int(Reason.NEW), int(Reason.DELAYED), int(Reason.DEPENDENCIES)
 
@@ -46,6 +47,17 @@ class Repeated(Exception):
 def is_plain(items: Sequence[Submission]) -> bool:
     """Whether nothing in `items` depends on what the store holds, but for their ids."""
     return not any(item.after or item.dedupe for item in items)
+
+
+def check(items: Sequence[Submission]) -> None:
+    """Refuse what no store can keep, before anything is written.
+
+    Raises:
+        InvalidGate: gates or a flow make no sense.
+    """
+    for item in items:
+        if item.gates or item.flow is not None:
+            checked(item.gates, item.flow)
 
 
 def submit_plain(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
@@ -62,6 +74,8 @@ def submit_plain(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
         call, live = maker.rows(item, 0)
         calls.append(call)
         lives.append(live)
+    if any(call[-1] is not None for call in calls):
+        lives = _in_lanes(unit, calls, lives)
     if maker.first_due is not None:
         unit.due_at(maker.first_due)
     try:
@@ -73,6 +87,39 @@ def submit_plain(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
     for queue, number in maker.tokens.items():
         unit.wake_for(queue, number)
     return [SubmitReply(SubmitVerdict.CREATED, item.invocation_id) for item in items]
+
+
+def _in_lanes(unit: Unit, calls: list[tuple[Any, ...]], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Queue what is gated and about to be written; return the rows with their lanes."""
+    lanes = unit.gating.lanes
+    new = {call[0] for call in calls}
+    entering = {}
+    for place, call in enumerate(calls):
+        if call[-1] is None:
+            continue
+        if call[7] in new:
+            # The gates of a parent cannot be found before it is there.
+            raise Repeated
+        gated = lanes.calls[call[0]] = GatedCall(*decode_gates(call[-1]), call[7])
+        live = _live_of(rows[place])
+        if live.state == READY:
+            lenders = lanes.lenders_of(gated)
+            entering[place] = (lane_key(live.queue, gated, lenders), live, gated, lenders)
+    lanes.load_keys(key for key, *_ in entering.values())
+    placed = list(rows)
+    for place, (key, live, gated, lenders) in entering.items():
+        if unit.gating.settle_in(live, lanes.enter_under(key, live, gated, lenders)):
+            unit.wake_for(live.queue)
+        placed[place] = (*rows[place][:-1], live.lane)
+    return placed
+
+
+def _live_of(row: tuple[Any, ...]) -> Live:
+    """Return a row of `_INSERT_LIVE` as the record it will be."""
+    need_left, not_before, expires, registered, *rest = row[5:]
+    waiting = (need_left, not_before, expires, None, 0, registered)
+    columns: tuple[Any, ...] = (*row[:5], *(0, 0, 0, None, 0), *waiting, *(None, None, None), *rest)
+    return Live(*columns)
 
 
 def submit_each(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
@@ -97,9 +144,9 @@ def _submit_one(unit: Unit, maker: _Maker, item: Submission) -> SubmitReply:
         if each not in outcomes:
             return SubmitReply(SubmitVerdict.UNKNOWN_DEPENDENCY, each)
     if item.dedupe is not None:
-        holder = connection.execute("SELECT id FROM dedupe WHERE key = ?", (item.dedupe.key,)).fetchone()
-        if holder:
-            return SubmitReply(SubmitVerdict.DEDUPED, holder[0])
+        holder = holder_of(unit, item.dedupe.key)
+        if holder is not None:
+            return SubmitReply(held(unit, holder, item, item.dedupe), holder.id)
     _create(unit, maker, item, outlook(item, {each: outcome.status for each, outcome in outcomes.items()}))
     return SubmitReply(SubmitVerdict.CREATED, item.invocation_id)
 
@@ -109,10 +156,7 @@ def _create(unit: Unit, maker: _Maker, item: Submission, view: Outlook) -> None:
     unit.connection.execute(_INSERT_CALL, call)
     unit.connection.execute(_INSERT_LIVE, row)
     if item.dedupe is not None:
-        unit.connection.execute(
-            "INSERT INTO dedupe (key, id, phase) VALUES (?, ?, ?)",
-            (item.dedupe.key, item.invocation_id, int(item.dedupe.phase)),
-        )
+        take_key(unit, item.invocation_id, item.dedupe)
     unit.forget_one(item.invocation_id)
     live = unit.live(item.invocation_id)
     assert live is not None
@@ -124,7 +168,9 @@ def _create(unit: Unit, maker: _Maker, item: Submission, view: Outlook) -> None:
         add_edges(unit, item.invocation_id, view.awaited)
     if live.due is not None:
         unit.due_at(live.due)
-    if live.state == READY:
+    if live.state == READY and live.flags & GATED:
+        unit.placed(live)
+    elif live.state == READY:
         unit.wake_for(live.queue)
 
 
@@ -169,11 +215,16 @@ class _Maker:
         elif not_before is not None:
             state, reason = BLOCKED, _DELAYED
             due = not_before if expires is None else min(not_before, expires)
-        if state == READY:
+        flags = KEYED if item.dedupe is not None else 0
+        gates = None
+        if item.gates or item.flow is not None:
+            gates = encode_gates(tuple(sorted(item.gates, key=_by_name)), item.flow)
+            flags |= gate_flags(gates, parent)
+        if state == READY and gates is None:
             self.tokens[queue] = self.tokens.get(queue, 0) + 1
         if due is not None and (self.first_due is None or due < self.first_due):
             self.first_due = due
-        flags = (KEYED if item.dedupe is not None else 0) | policy_flags(item.after_policy)
+        flags |= policy_flags(item.after_policy)
         return (
             (
                 item.invocation_id,
@@ -189,6 +240,7 @@ class _Maker:
                 item.band,
                 item.retention_us,
                 item.max_crashes,
+                gates,
             ),
             (
                 item.invocation_id,
@@ -204,6 +256,7 @@ class _Maker:
                 item.max_crashes,
                 due,
                 flags,
+                None,
             ),
         )
 
@@ -229,6 +282,10 @@ class _Maker:
     def keep_sequence(self) -> None:
         """Write how far the sequence came."""
         advance_sequence(self._connection, self._taken)
+
+
+def _by_name(gate: Gate) -> str:
+    return gate.name
 
 
 def read_sequence(connection: sqlite3.Connection) -> int:

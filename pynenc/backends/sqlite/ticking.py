@@ -7,14 +7,18 @@ from typing import Any
 
 from pynenc.backends.sqlite.ending import expire, resume
 from pynenc.backends.sqlite.messages import keep_outcomes
-from pynenc.backends.sqlite.rows import BLOCKED, READY, SUSPENDED, Live
+from pynenc.backends.sqlite.rows import BLOCKED, GATED, READY, SUSPENDED, Live
 from pynenc.backends.sqlite.sessions import recover
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import TickReply, unnamed_before_us
 from pynenc.model.status import Reason
 
-_FIRST_TIMER = "SELECT min(due) FROM live WHERE due IS NOT NULL"
+_FIRST_TIMER = (
+    "SELECT min(due) FROM (SELECT min(due) AS due FROM live WHERE due IS NOT NULL UNION ALL "
+    "SELECT min(due) FROM gate_timer)"
+)
+_FIRST_GATE = "SELECT due, gate FROM gate_timer WHERE due <= ? ORDER BY due, gate LIMIT 1"
 _FIRST_LEASE = "SELECT min(expires_at) FROM session WHERE ended_at IS NULL"
 _FIRST_RETENTION = "SELECT min(expires_at) FROM outcome WHERE expires_at IS NOT NULL"
 
@@ -50,12 +54,18 @@ def _timers(unit: Unit, budget: int) -> int:
     handled = 0
     while handled < budget:
         unit.flush()
+        gate = unit.connection.execute(_FIRST_GATE, (unit.now,)).fetchone()
         ids = [
             row[0]
             for row in unit.connection.execute(
-                "SELECT id FROM live WHERE due <= ? ORDER BY due, id LIMIT ?", (unit.now, budget - handled)
+                "SELECT id FROM live WHERE due <= ? ORDER BY due, id LIMIT ?",
+                (unit.now if gate is None else gate[0], budget - handled),
             )
         ]
+        if not ids and gate is not None:
+            unit.gating.activate(gate[1])
+            handled += 1
+            continue
         if not ids:
             break
         unit.load(ids)
@@ -84,6 +94,8 @@ def _handle(unit: Unit, live: Live) -> None:
         if live.reason == Reason.DELAYED:
             live.reason = Reason.NEW
         unit.placed(live)
+        if live.flags & GATED:
+            unit.gating.give_up(live)
 
 
 def _sessions(unit: Unit, budget: int) -> int:

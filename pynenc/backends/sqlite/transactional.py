@@ -13,9 +13,8 @@ from pynenc.backends.driver_connections import driver_connection
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.requests import Store
 from pynenc.backends.sqlite.sealing import refuse_if_sealed
-from pynenc.backends.sqlite.submitting import submit_each
+from pynenc.backends.sqlite.submitting import check, submit_each
 from pynenc.backends.sqlite.unit import Unit
-from pynenc.backends.ungated import refuse_gates
 from pynenc.errors import ConfigurationError
 from pynenc.io import run
 from pynenc.model.ids import InvocationId
@@ -47,7 +46,7 @@ class SqliteTransaction(Transaction):
             )
 
     def submit(self, items: Sequence[Submission]) -> list[SubmitReply]:
-        refuse_gates(items)
+        check(items)
         connection = self._connection
         rows, connection.row_factory = connection.row_factory, None
         try:

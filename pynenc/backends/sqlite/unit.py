@@ -10,8 +10,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from pynenc.backends.sqlite.gating import Gating
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.rows import (
+    GATED,
     LIVE_COLUMNS,
     OUTCOME_COLUMNS,
     READY,
@@ -32,7 +34,7 @@ _INSERT_OUTCOME = f"INSERT INTO outcome ({OUTCOME_COLUMNS}) VALUES (?,?,?,?,?,?,
 _UPDATE_LIVE = (
     "UPDATE live SET state=?, reason=?, rank=?, epoch=?, attempt=?, crashes=?, owner=?, worker=?, need_left=?, "
     "not_before=?, expires_at=?, wait_until=?, cancel_requested=?, claimed_at=?, started_at=?, suspended_at=?, due=?, "
-    "flags=? WHERE id=?"
+    "flags=?, lane=? WHERE id=?"
 )
 _INSERT_ATTEMPT = (
     "INSERT INTO attempt (id, number, epoch, reason, session, worker, claimed_at, started_at, ended_at, error, detail, "
@@ -50,6 +52,7 @@ class Unit:
         "_ended",
         "_finished",
         "_first_due",
+        "_gating",
         "_inbox",
         "_live",
         "_rung",
@@ -78,6 +81,7 @@ class Unit:
         self._wakes: list[int | None] = []
         self._rung: dict[int, None] = {}
         self._first_due: int | None = -1
+        self._gating: Gating | None = None
 
     # --- reading ---
 
@@ -123,6 +127,15 @@ class Unit:
         ).fetchone()
         return found
 
+    # --- gates ---
+
+    @property
+    def gating(self) -> Gating:
+        """Gates and lanes, of which a unit without gated work needs to know nothing."""
+        if self._gating is None:
+            self._gating = Gating(self)
+        return self._gating
+
     # --- changing ---
 
     def adopt(self, live: Live) -> None:
@@ -147,7 +160,8 @@ class Unit:
         self.changed(live)
         if live.state == READY:
             if live.owner is None:
-                self._wakes.append(live.queue)
+                if not live.flags & GATED or self.gating.enter(live):
+                    self._wakes.append(live.queue)
             else:
                 self._rung[live.owner] = None
 
@@ -253,6 +267,8 @@ class Unit:
         if self._attempts:
             connection.executemany(_INSERT_ATTEMPT, self._attempts)
             self._attempts.clear()
+        if self._gating is not None:
+            self._gating.flush()
 
     def flush_ended(self) -> bool:
         """`flush`; whether anything ended since the last time."""
@@ -261,8 +277,9 @@ class Unit:
         return some
 
     def forget(self) -> None:
-        """Drop the records read so far, because statements change them behind this object's back."""
+        """Drop what was read so far, because statements change it behind this object's back."""
         self._live.clear()
+        self._gating = None
 
     def deliver(self) -> None:
         """Put messages into inboxes, in the order of what they tell of."""
@@ -354,5 +371,6 @@ def _update_of(live: Live) -> tuple[Any, ...]:
         live.suspended_at,
         live.due,
         live.flags,
+        live.lane,
         live.id,
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pynenc.backends.sqlite.ending import hand_back, met
+from pynenc.backends.sqlite.gate_verifying import gate_violations, rebuild_lanes, rebuild_units
+from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.rows import AWAITED, KEYED, WATCHED
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.records import Violation
@@ -70,11 +72,13 @@ _CHECKS = (
 )
 
 
-def verify(connection: Any) -> list[Violation]:
+def verify(connection: Any, names: QueueNames, now: int) -> list[Violation]:
     """Return every broken invariant."""
     found = list(_index_damage(connection))
     for invariant, statement in _CHECKS:
         found += [Violation(invariant, row[0], row[1]) for row in connection.execute(statement)]
+    if connection.execute("SELECT 1 FROM queue WHERE gated LIMIT 1").fetchone():
+        found += gate_violations(connection, names, now)
     return found
 
 
@@ -88,7 +92,8 @@ def _index_damage(connection: Any) -> Iterator[Violation]:
 def repair(unit: Unit) -> None:
     """Rebuild what follows from the records: indexes, owners, edges, flags, timers."""
     connection = unit.connection
-    connection.execute("REINDEX live")
+    for table in ("live", "lane", "share", "resuming", "holder"):
+        connection.execute(f"REINDEX {table}")
     for table, column, bit in (("wait", "waited", AWAITED), ("watch", "id", WATCHED), ("dedupe", "id", KEYED)):
         connection.execute(f"UPDATE live SET flags = flags | {bit} WHERE id IN (SELECT {column} FROM {table})")
     connection.execute(
@@ -96,8 +101,10 @@ def repair(unit: Unit) -> None:
         "WHERE state IN (0, 3))"
     )
     connection.execute("UPDATE live SET need_left = 0 WHERE state IN (1, 2)")
+    rebuild_units(unit)
     _hand_back_orphans(unit)
     _count_waits(unit)
+    rebuild_lanes(unit)
     unit.flush()
     connection.execute(f"UPDATE live SET due = {_DUE} WHERE due IS NOT ({_DUE})")
 

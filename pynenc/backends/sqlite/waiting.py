@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pynenc.backends.sqlite.ending import CANCELLED_RUNNING, end
 from pynenc.backends.sqlite.rows import (
     AWAITED,
+    GATED,
     LIVE_COLUMNS,
     OWNED,
     SUSPENDED,
     WAIT_TIMED_OUT,
     WATCHED,
     Live,
+    split_ids,
 )
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.ids import Epoch, InvocationId
@@ -54,6 +56,8 @@ def suspend(unit: Unit, live: Live, wish: Suspend) -> CompletionReply:
     live.suspended_at = unit.now
     live.wait_until = None if wish.timeout_us is None else unit.now + wish.timeout_us
     unit.changed(live)
+    if live.flags & GATED:
+        unit.gating.suspend(live)
     return _ACCEPTED
 
 
@@ -85,28 +89,39 @@ def _find_cycle(unit: Unit, live: Live, waited: Sequence[InvocationId]) -> tuple
 
 def go_on(unit: Unit, session: int, want: int) -> list[Resumed]:
     """Let up to `want` suspended invocations of the session go on, by (rank, id)."""
-    if want <= 0:
-        return []
-    unit.flush()
-    rows = unit.connection.execute(
-        f"SELECT {LIVE_COLUMNS} FROM live WHERE owner = ? AND state = 1 ORDER BY rank, id LIMIT ?",
-        (session, want),
-    ).fetchall()
-    return [_go_on(unit, Live(*row)) for row in rows]
+    resumed: list[Resumed] = []
+    again = want > 0
+    while again:
+        unit.flush()
+        rows = unit.connection.execute(
+            f"SELECT {LIVE_COLUMNS} FROM live WHERE owner = ? AND state = 1 AND lane IS NULL ORDER BY rank, id LIMIT ?",
+            (session, want - len(resumed)),
+        ).fetchall()
+        again = False
+        for row in rows:
+            live = Live(*row)
+            unit.adopt(live)
+            if not live.flags & GATED:
+                resumed.append(_go_on(unit, live))
+                continue
+            if unit.gating.may_go_on(live):
+                resumed.append(_go_on(unit, live))
+            # Others may be let go on now that come before the rest.
+            again = len(resumed) < want
+            break
+    return resumed
 
 
 def _go_on(unit: Unit, live: Live) -> Resumed:
     row = unit.connection.execute("SELECT waits FROM waitlist WHERE id = ?", (live.id,)).fetchone()
     unit.connection.execute("DELETE FROM waitlist WHERE id = ?", (live.id,))
-    joined = row[0] if row else b""
-    waits = [InvocationId(joined[start : start + 16]) for start in range(0, len(joined), 16)]
+    waits = split_ids(row[0] if row else b"")
     outcomes = unit.outcomes(waits)
     unit.write_attempt(live, Reason.WAITED)
     timed_out = bool(live.flags & WAIT_TIMED_OUT)
     live.flags &= ~WAIT_TIMED_OUT
     live.state = OWNED
     live.suspended_at = None
-    unit.adopt(live)
     unit.changed(live)
     return Resumed(
         invocation_id=live.id,

@@ -12,15 +12,19 @@ CREATE TABLE meta (
 INSERT INTO meta (name, value) VALUES ('sequence', 1048576);
 
 -- Every queue that was ever used or paused, and never forgotten: processes remember the numbers.
--- Other tables name a queue by its number.
+-- Other tables name a queue by its number. `gated`: it has, or once had, lanes; claims look for them only where it is
+-- set. `virtual`: how far the shares of its flows have come, NULL while no flow has work.
 CREATE TABLE queue (
-    id     INTEGER PRIMARY KEY,
-    name   TEXT NOT NULL UNIQUE,
-    used   INTEGER NOT NULL DEFAULT 0,
-    paused INTEGER NOT NULL DEFAULT 0
+    id      INTEGER PRIMARY KEY,
+    name    TEXT NOT NULL UNIQUE,
+    used    INTEGER NOT NULL DEFAULT 0,
+    paused  INTEGER NOT NULL DEFAULT 0,
+    gated   INTEGER NOT NULL DEFAULT 0,
+    virtual INTEGER
 );
 
--- The immutable part of an invocation: written once, kept until the invocation is purged.
+-- The immutable part of an invocation: written once, kept until the invocation is purged. `gates`: gates and flow as
+-- MessagePack, NULL for most.
 CREATE TABLE call (
     id          BLOB NOT NULL PRIMARY KEY,
     task_id     TEXT NOT NULL,
@@ -34,7 +38,8 @@ CREATE TABLE call (
     created_at  INTEGER NOT NULL,
     band        INTEGER NOT NULL,
     retention   INTEGER,
-    max_crashes INTEGER NOT NULL
+    max_crashes INTEGER NOT NULL,
+    gates       BLOB
 ) WITHOUT ROWID;
 
 CREATE INDEX call_children ON call (parent, id) WHERE parent IS NOT NULL;
@@ -45,9 +50,10 @@ CREATE INDEX call_created ON call (created_at);
 --   flags  bits that spare the plain path a look into other tables; a set bit may be out of date, a clear one never:
 --          1 somebody waits for it (wait), 2 somebody watches it (watch), 4 it holds a deduplication key (dedupe),
 --          8 comes after others and any ending of theirs will do, 16 its wait ended by its timeout,
---          32 comes after others and ends FAILED if they do not end as it wants
+--          32 it has gates or a flow, 64 the same, and a run submitted it,
+--          128 comes after others and ends FAILED if they do not end as it wants
 --   due    the earliest instant at which `tick` has to do something about it
---   gates, lane  room for keyed concurrency: the gates it has to pass and the lane its token is parked in; NULL now
+--   lane   READY, gated and without an owner: the lane it queues in; resumable, but parked before a gate: 0
 CREATE TABLE live (
     id               BLOB NOT NULL PRIMARY KEY,
     state            INTEGER NOT NULL,
@@ -72,14 +78,113 @@ CREATE TABLE live (
     max_crashes      INTEGER NOT NULL,
     due              INTEGER,
     flags            INTEGER NOT NULL,
-    gates            BLOB,
     lane             INTEGER
 ) WITHOUT ROWID;
 
--- State 1 is READY. One token per READY invocation: in `live_ready` without an owner, in `live_owned` with one.
-CREATE INDEX live_ready ON live (queue, rank, id) WHERE state = 1 AND owner IS NULL;
-CREATE INDEX live_owned ON live (owner, state, rank, id) WHERE owner IS NOT NULL;
+-- State 1 is READY. One token per READY invocation that is not gated: in `live_ready` without an owner, in `live_owned`
+-- with one. Members of a lane are in `live_ready` under the lane, where no claim of others passes them.
+CREATE INDEX live_ready ON live (queue, lane, rank, id) WHERE state = 1 AND owner IS NULL;
+CREATE INDEX live_owned ON live (owner, state, lane, rank, id) WHERE owner IS NOT NULL;
 CREATE INDEX live_due ON live (due, id) WHERE due IS NOT NULL;
+-- Gated work that somebody may need: 1 or 64 of the flags.
+CREATE INDEX live_needed ON live (queue, rank, id) WHERE lane > 0 AND flags & 65;
+
+-- READY invocations without an owner that the same gates stop. One token each, its first member (rank, first): in
+-- `lane_ready`, in `lane_flow` of its flow, or in `lane_parked` of the gate before which it waits.
+--   key      a hash of what its members have in common
+--   trial    the gate whose freed unit it was let out to try
+--   lenders  ancestors of its members that keep units while they wait, as MessagePack
+CREATE TABLE lane (
+    id      INTEGER PRIMARY KEY,
+    key     BLOB NOT NULL UNIQUE,
+    queue   INTEGER NOT NULL,
+    flow    TEXT,
+    parked  TEXT,
+    trial   TEXT,
+    rank    INTEGER NOT NULL,
+    first   BLOB NOT NULL,
+    lenders BLOB
+);
+
+CREATE INDEX lane_ready ON lane (queue, rank, first) WHERE parked IS NULL AND flow IS NULL;
+CREATE INDEX lane_flow ON lane (queue, flow, rank, first) WHERE parked IS NULL AND flow IS NOT NULL;
+CREATE INDEX lane_parked ON lane (parked, queue, rank, first) WHERE parked IS NOT NULL;
+CREATE INDEX lane_trial ON lane (trial, queue) WHERE trial IS NOT NULL;
+
+-- A flow of a queue while one of its lanes is not parked. `tag` is the virtual time at which its next start would be
+-- over; (rank, first) the order under which that start comes.
+CREATE TABLE share (
+    queue INTEGER NOT NULL,
+    flow  TEXT NOT NULL,
+    tag   INTEGER NOT NULL,
+    rank  INTEGER NOT NULL,
+    first BLOB NOT NULL,
+    PRIMARY KEY (queue, flow)
+) WITHOUT ROWID;
+
+CREATE INDEX share_order ON share (queue, rank, first);
+
+-- Resumable invocations that wait before a gate (parked), or for which a unit of a gate is kept (trial).
+CREATE TABLE resuming (
+    id      BLOB NOT NULL PRIMARY KEY,
+    rank    INTEGER NOT NULL,
+    parked  TEXT,
+    trial   TEXT,
+    lenders BLOB
+) WITHOUT ROWID;
+
+CREATE INDEX resuming_parked ON resuming (parked, rank, id) WHERE parked IS NOT NULL;
+CREATE INDEX resuming_trial ON resuming (trial) WHERE trial IS NOT NULL;
+
+-- What is parked before a gate that it could pass on the unit of a lender: a lane, or (lane 0) a resumable invocation.
+CREATE TABLE kin (
+    lender BLOB NOT NULL,
+    gate   TEXT NOT NULL,
+    lane   INTEGER NOT NULL,
+    id     BLOB NOT NULL,
+    PRIMARY KEY (lender, gate, lane, id)
+) WITHOUT ROWID;
+
+-- Who is inside a gate. `most`: the limit in force when the unit was taken; `lenders`: who gets it back, the first of
+-- them that still waits, as ids one after the other.
+CREATE TABLE holder (
+    gate    TEXT NOT NULL,
+    id      BLOB NOT NULL,
+    since   INTEGER NOT NULL,
+    lenders BLOB NOT NULL,
+    most    INTEGER NOT NULL,
+    PRIMARY KEY (gate, id)
+) WITHOUT ROWID;
+
+-- Theoretical arrival times of rate gates (GCRA); one that has passed says nothing any more.
+CREATE TABLE rate (
+    gate    TEXT NOT NULL PRIMARY KEY,
+    arrival INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX rate_arrival ON rate (arrival);
+
+-- Breakers that are not at rest.
+CREATE TABLE breaker (
+    gate       TEXT NOT NULL PRIMARY KEY,
+    failures   INTEGER NOT NULL,
+    open_since INTEGER,
+    open_until INTEGER
+) WITHOUT ROWID;
+
+-- When time opens a gate before which something is parked.
+CREATE TABLE gate_timer (
+    gate TEXT NOT NULL PRIMARY KEY,
+    due  INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX gate_timer_due ON gate_timer (due, gate);
+
+-- What was set live instead of what submissions say, as MessagePack.
+CREATE TABLE gate_setting (
+    name TEXT NOT NULL PRIMARY KEY,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
 
 -- How an invocation ended; exists exactly when there is no row in live.
 CREATE TABLE outcome (
@@ -176,11 +281,14 @@ CREATE TABLE watch (
 
 CREATE INDEX watch_session ON watch (session);
 
--- Deduplication keys that are held, and until when (DedupePhase).
+-- Deduplication keys that are held, and until when (DedupePhase), as their holders took them.
 CREATE TABLE dedupe (
-    key   BLOB NOT NULL PRIMARY KEY,
-    id    BLOB NOT NULL,
-    phase INTEGER NOT NULL
+    key       BLOB NOT NULL PRIMARY KEY,
+    id        BLOB NOT NULL,
+    phase     INTEGER NOT NULL,
+    mode      INTEGER NOT NULL,
+    arguments BLOB NOT NULL,
+    window    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE INDEX dedupe_holder ON dedupe (id);
