@@ -49,8 +49,8 @@ BEGIN
     SELECT coalesce(array_agg(place::integer), '{}'), coalesce(bit_or(flags), 0),
         array_agg(id) FILTER (WHERE key IS NOT NULL), (SELECT array_agg(DISTINCT session) FROM sent)
     INTO v_places, v_flags, v_keyed, v_told FROM gone;
-    IF v_flags & 1 <> 0 THEN
-        RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'somebody waits';
+    IF v_flags & 3 <> 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = CASE WHEN v_flags & 1 = 0 THEN 'gates' ELSE 'somebody waits' END;
     END IF;
     IF v_keyed IS NOT NULL THEN
         PERFORM {api}.free_keys(v_keyed);
@@ -94,6 +94,9 @@ BEGIN
         RETURN;
     END IF;
     PERFORM {api}.note_run(p_now, p_id, p_ran, p_worker);
+    IF r.flags & 2 <> 0 AND p_kind IN (0, 1, 3, 5) THEN
+        PERFORM {api}.report(p_now, p_id, {api}.gates_of(p_id), p_kind <> 0);
+    END IF;
     CASE p_kind
     WHEN 0 THEN
         PERFORM {api}.end_run(p_now, p_id, 'success', p_payload, '', p_session);
@@ -142,7 +145,7 @@ END
 $$;
 
 -- Let up to `p_want` suspended invocations of the session go on.
-CREATE FUNCTION {api}.claim_resumable(p_now bigint, p_session bigint, p_want integer)
+CREATE FUNCTION {api}.claim_resumable(p_now bigint, p_exclusive boolean, p_session bigint, p_want integer)
 RETURNS SETOF {api}.reply LANGUAGE plpgsql AS $$
 DECLARE
     r {schema}.live%ROWTYPE;
@@ -150,9 +153,16 @@ DECLARE
 BEGIN
     v_reply.what := 2;
     v_reply.place := 0;
-    FOR r IN
-        SELECT * FROM {schema}.live WHERE owner = p_session AND state = 1 ORDER BY rank, id LIMIT p_want FOR UPDATE
-    LOOP
+    WHILE v_reply.place < p_want LOOP
+        SELECT * INTO r FROM {schema}.live WHERE owner = p_session AND state = 1 AND parked IS NULL
+        ORDER BY owner, rank, id LIMIT 1 FOR UPDATE;
+        EXIT WHEN NOT FOUND;
+        IF r.flags & 2 <> 0 THEN
+            IF NOT p_exclusive THEN
+                RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'gates';
+            END IF;
+            CONTINUE WHEN NOT {api}.may_go_on(p_now, r);
+        END IF;
         PERFORM {api}.write_attempt(p_now, r.id, 11, '', '');
         UPDATE {schema}.live SET state = 2, suspended_at = NULL, waits = NULL, timed_out = false WHERE id = r.id;
         v_reply.id := r.id;
@@ -203,6 +213,8 @@ DECLARE
     v_timer bigint;
     v_lease bigint;
     v_more boolean := false;
+    v_gated boolean;
+    v_looked integer := 0;
     v_has_news boolean := p_exclusive OR cardinality(p_ids) > 0 OR cardinality(p_started) > 0 OR cardinality(p_noted) > 0;
 BEGIN
     PERFORM {api}.lock_app(p_exclusive);
@@ -242,25 +254,30 @@ BEGIN
         PERFORM {api}.note_started(v_now, p_session, p_started, p_started_epochs, p_started_workers, p_started_ago);
     END IF;
 
-    -- Three looks at the heads of indexes spare a tick that would find nothing.
+    -- A few looks at the heads of indexes spare a tick that would find nothing.
+    v_gated := EXISTS (SELECT FROM {schema}.meta WHERE name = 'gates');
     v_timer := (SELECT due FROM {schema}.live WHERE due IS NOT NULL ORDER BY due LIMIT 1);
+    IF v_gated THEN
+        v_timer := least(v_timer, (SELECT due FROM {schema}.gate_timer ORDER BY due LIMIT 1));
+    END IF;
     v_lease := (SELECT expires_at FROM {schema}.session WHERE ended_at IS NULL ORDER BY expires_at LIMIT 1);
     IF p_budget <= 0 OR v_timer <= v_now OR v_lease <= v_now
         OR (SELECT expires_at FROM {schema}.outcome WHERE expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) <= v_now
     THEN
         SELECT w.more INTO v_more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
+        v_gated := v_gated OR EXISTS (SELECT FROM {schema}.meta WHERE name = 'gates');
         v_timer := v_now;
         v_has_news := true;
     END IF;
     v_left := p_want;
-    IF p_want > 0 AND EXISTS (SELECT FROM {schema}.live WHERE owner = p_session AND state = 1) THEN
-        v_resumed := ARRAY(SELECT r FROM {api}.claim_resumable(v_now, p_session, p_want) AS r);
+    IF p_want > 0 AND EXISTS (SELECT FROM {schema}.live WHERE owner = p_session AND state = 1 AND parked IS NULL) THEN
+        v_resumed := ARRAY(SELECT r FROM {api}.claim_resumable(v_now, p_exclusive, p_session, p_want) AS r);
         RETURN QUERY SELECT * FROM unnest(v_resumed);
         v_left := v_left - (SELECT count(*) FROM unnest(v_resumed) AS r WHERE r.what = 2);
     END IF;
     IF p_claims_new AND v_left > 0 THEN
-        v_taken := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before, p_awaited, v_left,
-            v_low, v_low_until);
+        SELECT c.taken, c.looked INTO v_taken, v_looked FROM {api}.claim_new(v_now, p_exclusive, p_session, p_queues,
+            p_rank_before, p_awaited, v_left, v_low, v_low_until, v_gated) AS c;
         v_left := v_left - cardinality(v_taken);
     END IF;
     IF p_exclusive THEN
@@ -270,9 +287,9 @@ BEGIN
         -- Submissions that began before this moment are over once the lock is held, so a second look sees them; those
         -- that begin later wait for the lock and see the sleeper. Nobody sleeps beside work that nobody will ring for.
         PERFORM {api}.lock_sleepers(true);
-        IF p_claims_new THEN
-            v_late := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before, p_awaited, v_left,
-                0, 0);
+        IF p_claims_new AND NOT p_exclusive THEN
+            SELECT c.taken INTO v_late FROM {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before,
+                p_awaited, v_left, 0, 0, v_gated) AS c;
             v_taken := v_taken || v_late;
             v_left := v_left - cardinality(v_late);
         END IF;
@@ -294,7 +311,7 @@ BEGIN
     v_reply.what := 5;
     -- Without timers nothing since the look can have changed when the next thing is due.
     v_reply.n1 := CASE WHEN v_timer IS NULL AND NOT p_exclusive THEN v_lease - v_now ELSE {api}.next_due(v_now) END;
-    v_reply.n2 := v_more::integer;
+    v_reply.n2 := (v_more OR v_looked >= 256)::integer;
     RETURN NEXT v_reply;
 END
 $$;

@@ -11,6 +11,7 @@ from pynenc.backends.postgresql.arrays import byteas
 from pynenc.backends.postgresql.database import Database, Rows
 from pynenc.backends.postgresql.doorbell import Bells
 from pynenc.backends.postgresql.faults import NotPlain
+from pynenc.backends.postgresql.gates import fact_of, setting_numbers, setting_of
 from pynenc.backends.postgresql.requests import (
     EXCHANGE,
     SUBMIT,
@@ -33,8 +34,8 @@ from pynenc.backends.postgresql.rows import (
     snapshot_of,
     status_of,
 )
-from pynenc.backends.ungated import refuse_gates
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting, check_setting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     Awaited,
@@ -99,7 +100,6 @@ class PostgresqlOrchestrator(Orchestrator):
     # --- the hot path ---
 
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
-        refuse_gates(items)
         if not items:
             return []
         statement, arguments = submission(items)
@@ -154,6 +154,18 @@ class PostgresqlOrchestrator(Orchestrator):
     def resume(self, queue: str) -> Op[None]:
         yield from self._database.call("resume(text)", queue)
 
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        check_setting(setting)
+        yield from self._database.call("put_gate(text, bigint, bigint)", setting.name, *setting_numbers(setting))
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        rows = yield from self._database.call("clear_gate(text)", name)
+        return bool(rows[0][0])
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        rows = yield from self._database.call("list_gates")
+        return [setting_of(row) for row in rows]
+
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         rows = yield from self._database.call("requeue(bytea[])", list(dict.fromkeys(ids)))
         return [row[0] for row in rows]
@@ -176,6 +188,7 @@ class PostgresqlOrchestrator(Orchestrator):
         now, queue, paused, owner, ahead = facts[0]
         sessions = yield from self._database.call("list_sessions(boolean)", True)
         waits = yield from self._database.call("awaited(bytea)", invocation_id)
+        gates = yield from self._database.call("gate_facts(bytea, integer)", invocation_id, MOST_NAMED)
         live = [(session_of(row), row[7], row[8]) for row in sessions]
         return Standing(
             snapshot=snapshot_of(known[0]),
@@ -186,6 +199,7 @@ class PostgresqlOrchestrator(Orchestrator):
             ahead=ahead,
             waits=tuple(_awaited(row) for row in waits[:MOST_NAMED]),
             waits_total=len(waits),
+            gates=tuple(fact_of(row) for row in gates),
         )
 
     def queue_stats(self) -> Op[list[QueueStats]]:
@@ -200,8 +214,9 @@ class PostgresqlOrchestrator(Orchestrator):
                 oldest_ready_at_us=oldest,
                 paused=paused,
                 listeners=listeners,
+                blocked=blocked,
             )
-            for queue, ready, delayed, running, suspended, oldest, paused, listeners in rows
+            for queue, ready, delayed, running, suspended, oldest, paused, listeners, blocked in rows
         ]
 
     def verify(self, *, repair: bool = False) -> Op[list[Violation]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynenc.backends.postgresql.arrays import Array, bigints, byteas, integers, texts
+from pynenc.backends.postgresql.gates import gates_text
+from pynenc.model.gates import checked
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     Cancelled,
@@ -31,25 +33,28 @@ SUBMIT_PLAIN = (
 )
 SUBMIT_WITHIN = (
     "submit_within(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], "
-    "bigint[], bigint[], integer[])"
+    "bigint[], bigint[], integer[], text[], text[], integer[])"
 )
 SUBMIT = (
     "submit(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], bigint[], "
-    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[])"
+    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[], integer[], bytea[], "
+    "bigint[], text[], text[], integer[])"
 )
 EXCHANGE = (
     "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
     "bytea[], bigint[], bigint[], bigint[], bytea[], bigint[], bytea[], integer, text[], boolean, bigint, boolean, "
     "boolean, integer)"
 )
-MOVE_IN = "move_in(text, json, json, json, json, json, json, json)"
+MOVE_IN = "move_in(text, json, json, json, json, json, json, json, json)"
 _PLAIN_KINDS = (0, 1, 2)
 
 
 def common_parent(items: Sequence[Submission]) -> tuple[InvocationId | None, Fence | None] | None:
-    """Return parent and fence if these are plain submissions: one for all, nothing to come after, no key, new ids."""
+    """Return parent and fence if these are plain submissions: one for all, nothing to come after, no key, no gates."""
     first = items[0]
     for item in items:
+        if item.gates or item.flow is not None:
+            return None
         if item.after or item.dedupe is not None or item.parent != first.parent or item.parent_id != first.parent_id:
             return None
     if len({item.invocation_id for item in items}) < len(items):
@@ -117,6 +122,23 @@ def rare_columns(items: Sequence[Submission]) -> list[Array]:
         integers([item.dedupe.phase.value if item.dedupe else 0 for item in items]),
         byteas([b"".join(item.after) for item in items]),
         integers([item.after_policy.value for item in items]),
+        integers([item.dedupe.mode.value if item.dedupe else 0 for item in items]),
+        byteas([item.dedupe.arguments_hash if item.dedupe else b"" for item in items]),
+        bigints([item.dedupe.window_us if item.dedupe else 0 for item in items]),
+        *gate_columns(items),
+    ]
+
+
+def gate_columns(items: Sequence[Submission]) -> list[Array]:
+    """Return gates and flows of submissions.
+
+    Raises:
+        InvalidGate: a number is out of its bounds, a key too long, or a gate is there twice.
+    """
+    return [
+        texts([gates_text(gates) if gates else None for gates in (checked(item.gates, item.flow) for item in items)]),
+        texts([None if item.flow is None else item.flow.key for item in items]),
+        integers([None if item.flow is None else item.flow.weight for item in items]),
     ]
 
 
