@@ -280,14 +280,14 @@ CREATE TABLE {schema}.flow_time (
 );
 
 -- Who is inside a gate.
---   lender  who gets the unit back, if it still waits
---   most    the limit that was in force when it was taken
+--   most     the limit that was in force when it was taken
+--   lenders  who gets the unit back: the first of them that still waits; NULL: nobody
 CREATE TABLE {schema}.unit (
-    gate   text COLLATE "C" NOT NULL,
-    id     bytea NOT NULL,
-    since  bigint NOT NULL,
-    lender bytea,
-    most   bigint NOT NULL,
+    gate    text COLLATE "C" NOT NULL,
+    id      bytea NOT NULL,
+    since   bigint NOT NULL,
+    most    bigint NOT NULL,
+    lenders bytea[],
     PRIMARY KEY (gate, id)
 ) WITH (
     vacuum_truncate = off,

@@ -255,13 +255,15 @@ CREATE FUNCTION {api}.take_unit(p_now bigint, p_id bytea, p_gate {schema}.gate, 
 LANGUAGE plpgsql AS $$
 DECLARE
     v_lender bytea;
-    v_most bigint;
+    u {schema}.unit%ROWTYPE;
 BEGIN
     IF p_lenders IS NOT NULL AND NOT {api}.has_room(p_now, p_id, p_gate) THEN
         v_lender := {api}.lender(p_gate.name, p_lenders);
-        DELETE FROM {schema}.unit WHERE gate = p_gate.name AND id = v_lender RETURNING most INTO v_most;
+        DELETE FROM {schema}.unit WHERE gate = p_gate.name AND id = v_lender RETURNING * INTO u;
+        INSERT INTO {schema}.unit VALUES (p_gate.name, p_id, p_now, u.most, v_lender || coalesce(u.lenders, '{}'));
+    ELSE
+        INSERT INTO {schema}.unit VALUES (p_gate.name, p_id, p_now, {api}.limit_of(p_gate));
     END IF;
-    INSERT INTO {schema}.unit VALUES (p_gate.name, p_id, p_now, v_lender, coalesce(v_most, {api}.limit_of(p_gate)));
 END
 $$;
 
@@ -280,7 +282,7 @@ BEGIN
             INSERT INTO {schema}.rate AS r VALUES (g.name, p_now + v_pace)
             ON CONFLICT (gate) DO UPDATE SET arrival = greatest(r.arrival, p_now) + v_pace;
         ELSIF EXISTS (SELECT FROM {schema}.breaker WHERE gate = g.name AND open_until IS NOT NULL) THEN
-            INSERT INTO {schema}.unit VALUES (g.name, p_id, p_now, NULL, 1);
+            INSERT INTO {schema}.unit VALUES (g.name, p_id, p_now, 1);
         END IF;
     END LOOP;
 END
@@ -449,19 +451,19 @@ BEGIN
     IF u.id IS NULL THEN
         RETURN;
     END IF;
-    IF u.lender IS NOT NULL THEN
-        SELECT * INTO r FROM {schema}.live WHERE id = u.lender AND owner IS NOT NULL AND state IN (1, 3);
-        IF FOUND AND NOT EXISTS (SELECT FROM {schema}.unit WHERE gate = p_gate AND id = u.lender) THEN
-            INSERT INTO {schema}.unit VALUES (p_gate, u.lender, p_now, NULL, u.most);
+    FOR i IN 1 .. coalesce(cardinality(u.lenders), 0) LOOP
+        SELECT * INTO r FROM {schema}.live WHERE id = u.lenders[i] AND owner IS NOT NULL AND state IN (1, 3);
+        IF FOUND AND NOT EXISTS (SELECT FROM {schema}.unit WHERE gate = p_gate AND id = r.id) THEN
+            INSERT INTO {schema}.unit VALUES (p_gate, r.id, p_now, u.most, nullif(u.lenders[i + 1:], '{}'));
             IF r.parked = p_gate THEN
                 PERFORM {api}.let_go_on(r.id, NULL);
             ELSIF r.trial = p_gate THEN
                 PERFORM {api}.end_resume_trial(p_now, r.id, r.trial);
             END IF;
-            PERFORM {api}.lend(u.lender, p_gate);
+            PERFORM {api}.lend(r.id, p_gate);
             RETURN;
         END IF;
-    END IF;
+    END LOOP;
     PERFORM {api}.activate(p_now, p_gate);
 END
 $$;

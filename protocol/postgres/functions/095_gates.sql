@@ -121,7 +121,8 @@ CREATE FUNCTION {api}.dump_gates(p_now bigint) RETURNS TABLE (part text, name te
     WHERE parked IS NOT NULL OR trial IS NOT NULL
     UNION ALL
     SELECT 'holders', gate, jsonb_object_agg(encode(id, 'hex'),
-        jsonb_build_object('since_us', since, 'lender', encode(lender, 'hex'), 'limit', most))
+        jsonb_build_object('since_us', since, 'limit', most, 'lenders',
+            to_jsonb(ARRAY(SELECT encode(each, 'hex') FROM unnest(lenders) WITH ORDINALITY AS l (each, place) ORDER BY place))))
     FROM {schema}.unit GROUP BY gate
     UNION ALL
     SELECT 'rates', gate, to_jsonb(arrival) FROM {schema}.rate WHERE arrival > {api}.clock(p_now)

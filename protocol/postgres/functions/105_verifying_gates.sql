@@ -1,16 +1,18 @@
 -- verify, for what is gated: one place each (I1), units only for those inside (I4), trials for whatever could pass (I5).
 
--- Whether a gate lets one more try it than do already. One that time opens is left to its timer.
+-- Whether one more has to try a gate. Where time opens it one that tries is enough, and a timer is none.
 CREATE FUNCTION {api}.could_pass(p_now bigint, p_id bytea, p_gate text, p_queue text) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     g {schema}.gate := {api}.gate_of(p_id, p_gate);
-BEGIN
-    IF g.kind <> 0 AND EXISTS (SELECT FROM {schema}.gate_timer WHERE gate = p_gate) THEN
-        RETURN false;
-    END IF;
-    RETURN least({api}.room(p_now, g), 32) > (SELECT count(*) FROM {schema}.live WHERE trial = p_gate)
+    v_room bigint := {api}.room(p_now, g);
+    v_trying bigint := (SELECT count(*) FROM {schema}.live WHERE trial = p_gate)
         + (SELECT count(*) FROM {schema}.lane WHERE trial = p_gate AND queue = p_queue);
+BEGIN
+    IF g.kind = 0 THEN
+        RETURN least(v_room, 32) > v_trying;
+    END IF;
+    RETURN v_room > 0 AND v_trying = 0 AND NOT EXISTS (SELECT FROM {schema}.gate_timer WHERE gate = p_gate);
 END
 $$;
 
@@ -89,8 +91,8 @@ BEGIN
     UPDATE {schema}.live l SET lane = NULL, parked = NULL, trial = NULL,
         flags = l.flags & 1 | {api}.gate_flag(l.id)
     WHERE l.lane IS NOT NULL OR l.parked IS NOT NULL OR l.trial IS NOT NULL OR (l.flags & 2) <> {api}.gate_flag(l.id);
-    INSERT INTO {schema}.unit
-    SELECT g.name, l.id, coalesce(l.claimed_at, p_now), NULL, {api}.limit_of(g)
+    INSERT INTO {schema}.unit (gate, id, since, most)
+    SELECT g.name, l.id, coalesce(l.claimed_at, p_now), {api}.limit_of(g)
     FROM {schema}.live l CROSS JOIN LATERAL unnest({api}.missing_gates(l.id)) AS g WHERE l.state = 2 AND l.flags & 2 <> 0;
     FOR r IN SELECT * FROM {schema}.live WHERE state = 1 AND owner IS NULL AND flags & 2 <> 0 ORDER BY rank, id LOOP
         PERFORM {api}.enter_lane(r.id);
