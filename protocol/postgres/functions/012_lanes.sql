@@ -86,8 +86,9 @@ BEGIN
 END
 $$;
 
--- Queue a READY invocation that nobody owns in its lane, and wake somebody if claims find that.
-CREATE FUNCTION {api}.enter_lane(p_id bytea) RETURNS void LANGUAGE plpgsql AS $$
+-- Queue a READY invocation that nobody owns in its lane, and wake somebody if claims find that. If it is parked, its new first
+-- member may come before those that try the gate now.
+CREATE FUNCTION {api}.enter_lane(p_now bigint, p_id bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     c record;
     v_lenders jsonb;
@@ -120,17 +121,19 @@ BEGIN
             PERFORM {api}.place_share(v_lane.queue, v_lane.flow);
         END IF;
         PERFORM {api}.wake(v_lane.queue);
+    ELSIF v_placed THEN
+        PERFORM {api}.activate(p_now, v_lane.parked);
     END IF;
 END
 $$;
 
 -- Queue a READY invocation, in its lane if it has gates or a flow; either way somebody is woken for it.
-CREATE FUNCTION {api}.queue_up(p_run {schema}.live) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION {api}.queue_up(p_now bigint, p_run {schema}.live) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF p_run.flags & 2 = 0 THEN
         PERFORM {api}.wake(p_run.queue);
     ELSE
-        PERFORM {api}.enter_lane(p_run.id);
+        PERFORM {api}.enter_lane(p_now, p_run.id);
     END IF;
 END
 $$;

@@ -185,6 +185,14 @@ BEGIN
 END
 $$;
 
+-- How many lanes of its queue try a gate that come before this one.
+CREATE FUNCTION {api}.trying_before(p_lane {schema}.lane, p_gate text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM {schema}.lane WHERE trial = p_gate AND queue = p_lane.queue
+        AND (rank, first) < (p_lane.rank, p_lane.first));
+END
+$$;
+
 -- Let out lanes of a queue; return when time opens the gate for the first that stays.
 CREATE FUNCTION {api}.activate_lanes(p_now bigint, p_gate text, p_queue text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -199,7 +207,7 @@ BEGIN
         END IF;
         v_gate := {api}.gate_of(v_lane.first, p_gate);
         IF least({api}.room(p_now, v_gate), 32) <= (SELECT count(*) FROM {schema}.live WHERE trial = p_gate)
-            + (SELECT count(*) FROM {schema}.lane WHERE trial = p_gate AND queue = p_queue) THEN
+            + {api}.trying_before(v_lane, p_gate) THEN
             RETURN {api}.opens_at(v_gate);
         END IF;
         PERFORM {api}.let_out(v_lane, p_gate);
@@ -406,6 +414,9 @@ BEGIN
             IF v_lane.parked IS NOT NULL THEN
                 PERFORM {api}.activate(p_now, v_lane.parked);
             END IF;
+        ELSIF v_lane.trial IS NOT NULL THEN
+            -- It comes later now than it did, perhaps later than one that is parked.
+            PERFORM {api}.activate(p_now, v_lane.trial);
         END IF;
     END IF;
     IF p_run.parked IS NOT NULL THEN
@@ -494,7 +505,8 @@ BEGIN
 END
 $$;
 
--- Give the units of a run that waits back, and lend those that it keeps.
+-- Give the units of a run that waits back, and lend those that it keeps. A trial run gives its unit back too: what it waits for
+-- may stand before the same breaker.
 CREATE FUNCTION {api}.suspend_gated(p_now bigint, p_id bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     g {schema}.gate;
@@ -502,10 +514,10 @@ DECLARE
 BEGIN
     IF v_gates IS NOT NULL THEN
         FOREACH g IN ARRAY v_gates LOOP
-            IF g.kind = 0 AND NOT g.hold THEN
-                PERFORM {api}.give_unit_up(p_now, p_id, g.name);
-            ELSIF g.kind = 0 THEN
+            IF g.kind = 0 AND g.hold THEN
                 PERFORM {api}.lend(p_id, g.name);
+            ELSIF g.kind <> 1 THEN
+                PERFORM {api}.give_unit_up(p_now, p_id, g.name);
             END IF;
         END LOOP;
     END IF;

@@ -87,7 +87,7 @@ END
 $$;
 
 -- Take the edges to an ended invocation away; return the waiters that end with it, by id.
-CREATE FUNCTION {api}.release_waiters(p_id bytea, p_status text) RETURNS bytea[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION {api}.release_waiters(p_now bigint, p_id bytea, p_status text) RETURNS bytea[] LANGUAGE plpgsql AS $$
 DECLARE
     r {schema}.live%ROWTYPE;
     v_fallen bytea[] := '{}';
@@ -110,7 +110,7 @@ BEGIN
             UPDATE {schema}.live SET reason = 1 WHERE id = r.id;
         ELSE
             UPDATE {schema}.live SET state = 1, reason = 0 WHERE id = r.id;
-            PERFORM {api}.queue_up(r);
+            PERFORM {api}.queue_up(p_now, r);
         END IF;
     END LOOP;
     RETURN v_fallen;
@@ -129,7 +129,7 @@ DECLARE
 BEGIN
     PERFORM {api}.write_outcome(p_now, p_id, p_status, p_payload, p_reason, p_session);
     WHILE v_place <= cardinality(v_queue) LOOP
-        FOREACH v_fallen IN ARRAY {api}.release_waiters(v_queue[v_place], v_status) LOOP
+        FOREACH v_fallen IN ARRAY {api}.release_waiters(p_now, v_queue[v_place], v_status) LOOP
             PERFORM {api}.write_outcome(p_now, v_fallen, 'cancelled', '',
                 'dependency ' || {api}.id_text(v_queue[v_place]) || ' ended ' || v_status, 0);
             v_queue := array_append(v_queue, v_fallen);
@@ -157,7 +157,7 @@ BEGIN
     END IF;
     -- In its lane first: if it comes before the others, it is also the first that is let out.
     IF p_delay <= 0 THEN
-        PERFORM {api}.queue_up(r);
+        PERFORM {api}.queue_up(p_now, r);
     END IF;
     IF r.flags & 2 <> 0 THEN
         PERFORM {api}.give_up(p_now, p_id, {api}.gates_of(p_id), p_delay > 0);

@@ -80,17 +80,31 @@ BEGIN
 END
 $$;
 
+-- Who has to go first for this one to come: with an ordering key the first of its lane.
+CREATE FUNCTION {api}.in_turn(p_run {schema}.live) RETURNS {schema}.live LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    r {schema}.live%ROWTYPE;
+BEGIN
+    IF NOT EXISTS (SELECT FROM unnest({api}.gates_of(p_run.id)) AS g WHERE g.kind = 0 AND g.block) THEN
+        RETURN p_run;
+    END IF;
+    SELECT * INTO r FROM {schema}.live
+    WHERE id = (SELECT first FROM {schema}.lane WHERE number = p_run.lane);
+    RETURN r;
+END
+$$;
+
 -- Claim one member of a lane by its id: 0 claimed, 1 busy, 3 ended.
 CREATE FUNCTION {api}.claim_member(p_now bigint, p_session bigint, p_run {schema}.live) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
+    v_first {schema}.live%ROWTYPE := {api}.in_turn(p_run);
     v_lane {schema}.lane%ROWTYPE;
 BEGIN
-    SELECT * INTO v_lane FROM {schema}.lane WHERE number = p_run.lane;
-    IF v_lane.first <> p_run.id
-        AND EXISTS (SELECT FROM unnest({api}.gates_of(p_run.id)) AS g WHERE g.kind = 0 AND g.block) THEN
+    IF v_first.id <> p_run.id THEN
         RETURN 1;
     END IF;
+    SELECT * INTO v_lane FROM {schema}.lane WHERE number = p_run.lane;
     RETURN (SELECT verdict FROM {api}.try_member(p_now, p_session, p_run, v_lane));
 END
 $$;
@@ -175,12 +189,14 @@ BEGIN
 END
 $$;
 
--- The same among what somebody waits for, comes after, or submitted: whatever its place in its lane. Closed gates park nothing.
+-- The same among what somebody waits for, comes after, or submitted: whatever its place in its lane, but one with an ordering key
+-- stands for the first of its lane. Closed gates park nothing.
 CREATE FUNCTION {api}.claim_gated_awaited(
     p_now bigint, p_session bigint, p_queues text[], p_before bigint, p_want integer, OUT taken bytea[], OUT looked integer
 ) LANGUAGE plpgsql AS $$
 DECLARE
     r {schema}.live%ROWTYPE;
+    v_found {schema}.live%ROWTYPE;
     v_passed bytea[] := '{}';
     v_rank bigint;
     v_id bytea;
@@ -189,7 +205,7 @@ BEGIN
     taken := '{}';
     looked := 0;
     WHILE cardinality(taken) < p_want AND looked < 256 LOOP
-        SELECT head.* INTO r FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+        SELECT head.* INTO v_found FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
             (SELECT l.* FROM {schema}.live l
             WHERE l.queue = q.name AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL AND {api}.is_awaited(l.id)
             ORDER BY l.queue, l.rank, l.id LIMIT 1)
@@ -199,7 +215,8 @@ BEGIN
                 AND {api}.is_awaited(l.id) AND l.id <> ALL (v_passed)
             ORDER BY l.queue, l.rank, l.id LIMIT 1)
         ) AS head ORDER BY head.rank, head.id LIMIT 1;
-        EXIT WHEN NOT FOUND OR r.rank >= p_before;
+        EXIT WHEN NOT FOUND OR v_found.rank >= p_before;
+        r := CASE WHEN v_found.lane IS NULL THEN v_found ELSE {api}.in_turn(v_found) END;
         IF r.expires_at <= p_now THEN
             PERFORM {api}.expire(p_now, r.id);
             v_rank := NULL;
@@ -216,9 +233,9 @@ BEGIN
             taken := array_append(taken, r.id);
         ELSIF v_verdict = 1 THEN
             -- Those that were passed over need not be looked at again, until an end lets others come before them.
-            v_passed := array_append(v_passed, r.id);
-            v_rank := r.rank;
-            v_id := r.id;
+            v_passed := array_append(v_passed, v_found.id);
+            v_rank := v_found.rank;
+            v_id := v_found.id;
         ELSE
             v_rank := NULL;
         END IF;

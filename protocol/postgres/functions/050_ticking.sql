@@ -63,7 +63,7 @@ BEGIN
     ELSE
         UPDATE {schema}.live SET state = 1, not_before = NULL, reason = CASE WHEN reason = 1 THEN 0 ELSE reason END
         WHERE id = p_id;
-        PERFORM {api}.queue_up(r);
+        PERFORM {api}.queue_up(p_now, r);
         IF r.flags & 2 <> 0 THEN
             PERFORM {api}.give_up(p_now, p_id, {api}.gates_of(p_id), false);
         END IF;

@@ -194,7 +194,7 @@ BEGIN
             reason = CASE WHEN v_due IS NULL THEN 0 ELSE 1 END
         WHERE id = r.id;
         IF v_due IS NULL THEN
-            PERFORM {api}.queue_up(r);
+            PERFORM {api}.queue_up(p_now, r);
         END IF;
     END IF;
     RETURN 6;
@@ -275,7 +275,7 @@ BEGIN
     ELSIF p_delay > 0 THEN
         UPDATE {schema}.live l SET state = 0, reason = 1 WHERE l.id = p_id;
     ELSIF v_flags = 2 THEN
-        PERFORM {api}.enter_lane(p_id);
+        PERFORM {api}.enter_lane(p_now, p_id);
     ELSE
         PERFORM {api}.wake(p_queue);
     END IF;

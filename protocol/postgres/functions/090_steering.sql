@@ -122,7 +122,7 @@ BEGIN
             (id, queue, rank, registered_at, retention, max_crashes, state, reason, epoch, key, key_phase, flags)
         VALUES (o.id, o.queue, (o.band::bigint << 44) + nextval('{schema}.rank_sequence'), o.registered_at,
             o.retention, o.max_crashes, 1, 10, o.epoch, o.key, o.key_phase, {api}.gate_flag(o.id)) RETURNING * INTO r;
-        PERFORM {api}.queue_up(r);
+        PERFORM {api}.queue_up({api}.clock(p_now), r);
         RETURN NEXT v_id;
     END LOOP;
 END

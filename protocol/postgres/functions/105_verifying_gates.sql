@@ -1,13 +1,13 @@
 -- verify, for what is gated: one place each (I1), units only for those inside (I4), trials for whatever could pass (I5).
 
 -- Whether one more has to try a gate. Where time opens it one that tries is enough, and a timer is none.
-CREATE FUNCTION {api}.could_pass(p_now bigint, p_id bytea, p_gate text, p_queue text) RETURNS boolean
+CREATE FUNCTION {api}.could_pass(p_now bigint, p_id bytea, p_gate text, p_lane {schema}.lane) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     g {schema}.gate := {api}.gate_of(p_id, p_gate);
     v_room bigint := {api}.room(p_now, g);
     v_trying bigint := (SELECT count(*) FROM {schema}.live WHERE trial = p_gate)
-        + (SELECT count(*) FROM {schema}.lane WHERE trial = p_gate AND queue = p_queue);
+        + {api}.trying_before(p_lane, p_gate);
 BEGIN
     IF g.kind = 0 THEN
         RETURN least(v_room, 32) > v_trying;
@@ -23,7 +23,7 @@ DECLARE
 BEGIN
     RETURN g.name IS NOT NULL AND CASE
         WHEN p_run.state = 2 THEN true
-        WHEN p_run.owner IS NOT NULL THEN g.kind = 2 OR (g.kind = 0 AND g.hold)
+        WHEN p_run.owner IS NOT NULL THEN g.kind = 0 AND g.hold
         ELSE p_run.state = 0 AND g.kind = 0 AND g.block
     END;
 END
@@ -71,9 +71,9 @@ LANGUAGE sql STABLE AS $$
     ) AS f WHERE {api}.could_pass(p_now, f.id, f.parked, NULL)
     UNION ALL
     SELECT 'I5', f.first, 'its lane is parked before ' || f.parked || ', which is open' FROM (
-        SELECT DISTINCT ON (a.parked, a.queue) a.parked, a.queue, a.first FROM {schema}.lane a WHERE a.parked IS NOT NULL
+        SELECT DISTINCT ON (a.parked, a.queue) a.parked, a.first, a AS lane FROM {schema}.lane a WHERE a.parked IS NOT NULL
         ORDER BY a.parked, a.queue, a.rank, a.first
-    ) AS f WHERE {api}.could_pass(p_now, f.first, f.parked, f.queue)
+    ) AS f WHERE {api}.could_pass(p_now, f.first, f.parked, f.lane)
 $$;
 
 -- Keep units only for those that may have them, give them to those that run, and queue everything in its lane anew.
@@ -94,8 +94,8 @@ BEGIN
     INSERT INTO {schema}.unit (gate, id, since, most)
     SELECT g.name, l.id, coalesce(l.claimed_at, p_now), {api}.limit_of(g)
     FROM {schema}.live l CROSS JOIN LATERAL unnest({api}.missing_gates(l.id)) AS g WHERE l.state = 2 AND l.flags & 2 <> 0;
-    FOR r IN SELECT * FROM {schema}.live WHERE state = 1 AND owner IS NULL AND flags & 2 <> 0 ORDER BY rank, id LOOP
-        PERFORM {api}.enter_lane(r.id);
+    FOR r IN SELECT * FROM {schema}.live WHERE state = 1 AND owner IS NULL AND flags & 2 <> 0 ORDER BY id LOOP
+        PERFORM {api}.enter_lane(p_now, r.id);
     END LOOP;
 END
 $$;

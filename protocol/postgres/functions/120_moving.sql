@@ -218,9 +218,9 @@ BEGIN
     INSERT INTO {schema}.unit
     SELECT * FROM json_populate_recordset(NULL::{schema}.unit, p_units) WHERE id = ANY (v_fresh);
     FOR v_id IN
-        SELECT id FROM {schema}.live WHERE id = ANY (v_fresh) AND state = 1 AND flags & 2 <> 0 ORDER BY rank, id
+        SELECT id FROM {schema}.live WHERE id = ANY (v_fresh) AND state = 1 AND flags & 2 <> 0 ORDER BY id
     LOOP
-        PERFORM {api}.enter_lane(v_id);
+        PERFORM {api}.enter_lane({api}.clock(p_now), v_id);
     END LOOP;
 END
 $$;
