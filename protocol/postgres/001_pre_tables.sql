@@ -43,6 +43,7 @@ CREATE TYPE {schema}.gate AS (
 
 -- The immutable part of an invocation: written once, kept until the invocation is purged.
 --   gates  by name
+--   lane   with gates or a flow: a digest of queue, flow, and names and modes of gates; the key of its lane, unless it has lenders
 CREATE TABLE {schema}.call (
     id         bytea PRIMARY KEY,
     task_id    text NOT NULL,
@@ -56,7 +57,8 @@ CREATE TABLE {schema}.call (
     created_at bigint NOT NULL,
     gates      {schema}.gate[],
     flow       text,
-    weight     smallint
+    weight     smallint,
+    lane       bytea
 );
 CREATE INDEX call_children ON {schema}.call (parent, id) WHERE parent IS NOT NULL;
 -- How old the oldest known call is decides which client data may go.
@@ -98,7 +100,7 @@ CREATE TABLE {schema}.live (
     after_policy     smallint NOT NULL DEFAULT 0,
     timed_out        boolean NOT NULL DEFAULT false,
     waits            bytea,
-    lane             bigint,
+    lane             bytea,
     parked           text COLLATE "C",
     trial            text COLLATE "C",
     due              bigint GENERATED ALWAYS AS (LEAST(
@@ -233,14 +235,13 @@ CREATE TABLE {schema}.dedupe (
 -- Gates. Every change of these tables runs alone, see functions/010_common.sql. Names compare by their bytes.
 
 -- READY invocations that nobody owns and that the same gates stop.
---   key          digest of queue, flow, names and modes of the gates, and lenders
+--   key          digest of queue, flow, names and modes of the gates (call), and of lenders
 --   lenders      by gate: living ancestors that keep its unit while they wait, the nearest first
 --   parked       the gate before which the lane waits; NULL: claims find it
 --   trial        the gate whose freed unit it was let out to try
 --   rank, first  its token: the first member
 CREATE TABLE {schema}.lane (
-    number  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    key     bytea NOT NULL UNIQUE,
+    key     bytea PRIMARY KEY,
     queue   text COLLATE "C" NOT NULL,
     flow    text COLLATE "C",
     lenders jsonb,
@@ -300,7 +301,7 @@ CREATE TABLE {schema}.unit (
 CREATE TABLE {schema}.kin (
     lender bytea NOT NULL,
     gate   text COLLATE "C" NOT NULL,
-    lane   bigint,
+    lane   bytea,
     id     bytea
 );
 CREATE INDEX kin_lender ON {schema}.kin (lender, gate);

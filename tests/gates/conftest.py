@@ -17,13 +17,15 @@ from tests.gates.contenders import Arena
 def arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
     """An empty store, and processes that contend for its gates."""
     # Not `tmp_path`: a socket beside the file of a store needs a short one.
-    with tempfile.TemporaryDirectory(prefix="pynenc-") as folder:
-        with stores.fresh_url(request.param, Path(folder)) as (url, app_id):
-            backend = open_backend(url, app_id=app_id)
-            try:
-                if not backend.capabilities.gates:
-                    pytest.skip(f"{request.param} has no gates")
-                with Arena(backend, url, app_id, Path(folder) / "records") as opened:
-                    yield opened
-            finally:
-                backend.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="pynenc-") as folder,
+        stores.fresh_url(request.param, Path(folder)) as (url, app_id),
+    ):
+        backend = open_backend(url, app_id=app_id)
+        try:
+            if not backend.capabilities.gates:
+                pytest.skip(f"{request.param} has no gates")
+            with Arena(backend, url, app_id, Path(folder) / "records") as opened:
+                yield opened
+        finally:
+            backend.close()

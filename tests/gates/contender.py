@@ -4,7 +4,7 @@
 
 One line each, in the order of things: `start` and `end` of a run, its id, the process, an instant of the machine's
 monotonic clock. Runs whose arguments are `again` fail once, and their retry is delayed. With `hold` it claims once,
-says so on its standard output and sleeps on, so that somebody may kill it.
+says so on its standard output and only renews its lease from then on, until somebody kills it.
 """
 
 from __future__ import annotations
@@ -52,13 +52,14 @@ class Contender:
                 self._sleep(reply.next_due_us)
 
     def hold(self) -> None:
-        """Claim one and keep it, silent."""
+        """Claim one and keep it for as long as this process lives."""
         (claim,) = run(self._backend.orchestrator.exchange(Exchange(session=self._session, want=1))).claims
         begun = (Started(claim.invocation_id, claim.epoch, 1),)
         run(self._backend.orchestrator.exchange(Exchange(session=self._session, started=begun)))
         self._note("start", claim)
         print("holds", flush=True)
-        sys.stdin.read()
+        while not select.select([sys.stdin], [], [], _LONGEST_WAIT_S)[0]:
+            run(self._backend.orchestrator.exchange(Exchange(session=self._session)))
 
     def _run(self, claim: Claim) -> Completion:
         self._note("start", claim)

@@ -91,12 +91,13 @@ class Arena:
         for contender in contenders:
             assert contender.wait(timeout=_PATIENCE_S) == 0
 
-    def holder(self, *, lease_us: int) -> subprocess.Popen[str]:
-        """Return a process that has claimed one invocation and keeps it without a sign of life."""
-        process = self._start(lease_us, "hold")
-        assert process.stdout is not None
-        assert process.stdout.readline() == "holds\n"
-        return process
+    def holders(self, number: int, *, lease_us: int) -> list[subprocess.Popen[str]]:
+        """Return so many processes that have claimed one invocation each and keep it."""
+        processes = [self._start(lease_us, "hold") for _ in range(number)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "holds\n"
+        return processes
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """End it as `kill -9` does."""

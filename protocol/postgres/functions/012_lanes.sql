@@ -26,15 +26,6 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {api}.lane_key(p_queue text, p_flow text, p_gates {schema}.gate[], p_lenders jsonb) RETURNS bytea
-LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    RETURN sha256(convert_to(jsonb_build_array(p_queue, p_flow, p_lenders, (
-        SELECT jsonb_agg(jsonb_build_array(g.name, g.mode) ORDER BY g.name COLLATE "C") FROM unnest(p_gates) AS g
-    ))::text, 'UTF8'));
-END
-$$;
-
 -- What a start of a flow costs, for the first one of it.
 CREATE FUNCTION {api}.flow_cost(p_flow text, p_first bytea) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -97,12 +88,15 @@ DECLARE
     v_lane {schema}.lane%ROWTYPE;
     v_placed boolean := true;
 BEGIN
-    SELECT queue, flow, gates, parent INTO c FROM {schema}.call WHERE id = p_id;
+    SELECT queue, flow, gates, parent, lane INTO c FROM {schema}.call WHERE id = p_id;
     SELECT rank INTO v_rank FROM {schema}.live WHERE id = p_id;
+    v_key := c.lane;
     IF c.parent IS NOT NULL THEN
         v_lenders := {api}.lenders_of(c.parent, c.gates);
+        IF v_lenders IS NOT NULL THEN
+            v_key := sha256(c.lane || convert_to(v_lenders::text, 'UTF8'));
+        END IF;
     END IF;
-    v_key := {api}.lane_key(c.queue, c.flow, c.gates, v_lenders);
     SELECT * INTO v_lane FROM {schema}.lane WHERE key = v_key;
     IF NOT FOUND THEN
         INSERT INTO {schema}.lane (key, queue, flow, lenders, rank, first)
@@ -111,11 +105,11 @@ BEGIN
             INSERT INTO {schema}.meta VALUES ('gates', 'used');
         END IF;
     ELSIF (v_rank, p_id) < (v_lane.rank, v_lane.first) THEN
-        UPDATE {schema}.lane SET rank = v_rank, first = p_id WHERE number = v_lane.number;
+        UPDATE {schema}.lane SET rank = v_rank, first = p_id WHERE key = v_lane.key;
     ELSE
         v_placed := false;
     END IF;
-    UPDATE {schema}.live SET lane = v_lane.number WHERE id = p_id;
+    UPDATE {schema}.live SET lane = v_lane.key WHERE id = p_id;
     IF v_lane.parked IS NULL THEN
         IF v_placed AND v_lane.flow IS NOT NULL THEN
             PERFORM {api}.place_share(v_lane.queue, v_lane.flow);
@@ -148,13 +142,13 @@ BEGIN
     IF p_lane.first <> p_id THEN
         RETURN false;
     END IF;
-    SELECT rank, id INTO v_rank, v_first FROM {schema}.live WHERE lane = p_lane.number ORDER BY lane, rank, id LIMIT 1;
+    SELECT rank, id INTO v_rank, v_first FROM {schema}.live WHERE lane = p_lane.key ORDER BY lane, rank, id LIMIT 1;
     IF v_first IS NOT NULL THEN
-        UPDATE {schema}.lane SET rank = v_rank, first = v_first WHERE number = p_lane.number;
+        UPDATE {schema}.lane SET rank = v_rank, first = v_first WHERE key = p_lane.key;
     ELSE
-        DELETE FROM {schema}.lane WHERE number = p_lane.number;
+        DELETE FROM {schema}.lane WHERE key = p_lane.key;
         IF p_lane.lenders IS NOT NULL THEN
-            DELETE FROM {schema}.kin WHERE lane = p_lane.number;
+            DELETE FROM {schema}.kin WHERE lane = p_lane.key;
         END IF;
     END IF;
     IF p_lane.flow IS NOT NULL AND p_lane.parked IS NULL THEN
@@ -165,7 +159,7 @@ END
 $$;
 
 -- Note that a lane, or a resumable invocation, which is parked before a gate could pass it on the unit of a lender.
-CREATE FUNCTION {api}.note_kin(p_gate text, p_lenders jsonb, p_lane bigint, p_id bytea) RETURNS void
+CREATE FUNCTION {api}.note_kin(p_gate text, p_lenders jsonb, p_lane bytea, p_id bytea) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO {schema}.kin

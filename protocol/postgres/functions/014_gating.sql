@@ -149,9 +149,9 @@ $$;
 -- Let a parked lane be found by claims.
 CREATE FUNCTION {api}.let_out(p_lane {schema}.lane, p_trial text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE {schema}.lane SET parked = NULL, trial = p_trial WHERE number = p_lane.number;
+    UPDATE {schema}.lane SET parked = NULL, trial = p_trial WHERE key = p_lane.key;
     IF p_lane.lenders IS NOT NULL THEN
-        DELETE FROM {schema}.kin WHERE lane = p_lane.number;
+        DELETE FROM {schema}.kin WHERE lane = p_lane.key;
     END IF;
     IF p_lane.flow IS NOT NULL THEN
         PERFORM {api}.place_share(p_lane.queue, p_lane.flow);
@@ -310,7 +310,7 @@ BEGIN
     END IF;
     v_went := {api}.leave_lane(p_lane, p_id);
     IF NOT v_went AND p_lane.trial IS NOT NULL THEN
-        UPDATE {schema}.lane SET trial = NULL WHERE number = p_lane.number;
+        UPDATE {schema}.lane SET trial = NULL WHERE key = p_lane.key;
     END IF;
     IF p_lane.flow IS NOT NULL THEN
         PERFORM {api}.place_share(p_lane.queue, p_lane.flow);
@@ -327,12 +327,12 @@ $$;
 -- Park a lane before a gate that stops it, and let others try what it was let out for.
 CREATE FUNCTION {api}.park(p_now bigint, p_lane {schema}.lane, p_gate text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE {schema}.lane SET parked = p_gate, trial = NULL WHERE number = p_lane.number;
+    UPDATE {schema}.lane SET parked = p_gate, trial = NULL WHERE key = p_lane.key;
     IF p_lane.flow IS NOT NULL THEN
         PERFORM {api}.place_share(p_lane.queue, p_lane.flow);
     END IF;
     IF p_lane.lenders IS NOT NULL THEN
-        PERFORM {api}.note_kin(p_gate, p_lane.lenders, p_lane.number, NULL);
+        PERFORM {api}.note_kin(p_gate, p_lane.lenders, p_lane.key, NULL);
     END IF;
     IF p_lane.trial <> p_gate THEN
         PERFORM {api}.activate(p_now, p_lane.trial);
@@ -406,7 +406,7 @@ BEGIN
     UPDATE {schema}.live SET lane = NULL, parked = NULL, trial = NULL
     WHERE id = p_run.id AND (lane IS NOT NULL OR parked IS NOT NULL OR trial IS NOT NULL);
     IF p_run.lane IS NOT NULL THEN
-        SELECT * INTO v_lane FROM {schema}.lane WHERE number = p_run.lane;
+        SELECT * INTO v_lane FROM {schema}.lane WHERE key = p_run.lane;
         IF {api}.leave_lane(v_lane, p_run.id) THEN
             IF v_lane.trial IS NOT NULL THEN
                 PERFORM {api}.activate(p_now, v_lane.trial);
@@ -444,7 +444,7 @@ BEGIN
         PERFORM {api}.let_go_on(v_id, NULL);
     END LOOP;
     FOR v_lane IN
-        SELECT l.* FROM {schema}.kin k JOIN {schema}.lane l ON l.number = k.lane
+        SELECT l.* FROM {schema}.kin k JOIN {schema}.lane l ON l.key = k.lane
         WHERE k.lender = p_lender AND k.gate = p_gate ORDER BY l.rank, l.first
     LOOP
         PERFORM {api}.let_out(v_lane, NULL);
@@ -502,6 +502,46 @@ BEGIN
         PERFORM {api}.withdraw(p_now, p_run);
     END IF;
     PERFORM {api}.give_up(p_now, p_run.id, {api}.gates_of(p_run.id), false);
+END
+$$;
+
+-- The same for many that ended at once, in this order: `p_kinds` 0 succeeded, 1 failed, 2 cancelled. Units that were lent go back one
+-- by one, and breakers are told one by one; all others are given back first and those who wait let out then, which comes to the same.
+CREATE FUNCTION {api}.end_all_gated(p_now bigint, p_ids bytea[], p_kinds integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_gates {schema}.gate[];
+    v_units tid[];
+    v_waited text[];
+    v_gate text;
+BEGIN
+    SELECT array_agg(u.place), array_agg(w.name ORDER BY w.place, w.name) FILTER (WHERE
+        (SELECT true FROM {schema}.lane WHERE parked = w.name LIMIT 1)
+        OR (SELECT true FROM {schema}.live WHERE parked = w.name LIMIT 1))
+    INTO v_units, v_waited
+    FROM (
+        SELECT i.id, i.place, g.name, g.kind FROM unnest(p_ids) WITH ORDINALITY AS i (id, place)
+        CROSS JOIN LATERAL (SELECT gates FROM {schema}.call WHERE id = i.id OFFSET 0) AS c
+        CROSS JOIN LATERAL unnest(c.gates) AS g
+        WHERE g.kind <> 1
+    ) AS w
+    LEFT JOIN LATERAL (
+        SELECT ctid AS place, lenders FROM {schema}.unit WHERE gate = w.name AND id = w.id OFFSET 0
+    ) AS u ON true
+    HAVING bool_and(w.kind = 0 AND u.lenders IS NULL);
+    IF FOUND THEN
+        DELETE FROM {schema}.unit WHERE ctid = ANY (v_units);
+        FOREACH v_gate IN ARRAY coalesce(v_waited, '{}') LOOP
+            PERFORM {api}.activate(p_now, v_gate);
+        END LOOP;
+        RETURN;
+    END IF;
+    FOR i IN 1 .. cardinality(p_ids) LOOP
+        v_gates := {api}.gates_of(p_ids[i]);
+        IF p_kinds[i] < 2 THEN
+            PERFORM {api}.report(p_now, p_ids[i], v_gates, p_kinds[i] = 1);
+        END IF;
+        PERFORM {api}.give_up(p_now, p_ids[i], v_gates, false);
+    END LOOP;
 END
 $$;
 

@@ -36,7 +36,7 @@ BEGIN
         WHERE l.id = ANY (p_ids) AND l.key IS NOT NULL AND l.key_phase = 0 AND d.key = l.key AND d.id = l.id;
     END IF;
     UPDATE {schema}.live SET state = 2, owner = p_session, worker = 0, epoch = epoch + 1, attempt = attempt + 1,
-        claimed_at = p_now, started_at = NULL
+        claimed_at = p_now, started_at = NULL, lane = NULL
     WHERE id = ANY (p_ids);
 END
 $$;

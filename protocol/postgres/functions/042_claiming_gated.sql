@@ -89,7 +89,7 @@ BEGIN
         RETURN p_run;
     END IF;
     SELECT * INTO r FROM {schema}.live
-    WHERE id = (SELECT first FROM {schema}.lane WHERE number = p_run.lane);
+    WHERE id = (SELECT first FROM {schema}.lane WHERE key = p_run.lane);
     RETURN r;
 END
 $$;
@@ -104,8 +104,82 @@ BEGIN
     IF v_first.id <> p_run.id THEN
         RETURN 1;
     END IF;
-    SELECT * INTO v_lane FROM {schema}.lane WHERE number = p_run.lane;
+    SELECT * INTO v_lane FROM {schema}.lane WHERE key = p_run.lane;
     RETURN (SELECT verdict FROM {api}.try_member(p_now, p_session, p_run, v_lane));
+END
+$$;
+
+-- Claim the first tokens of lanes all at once, as far as starting each of them changes nothing for those that come after it: the
+-- gates are slots with room for all, nobody lends, nothing is parked before a gate that one tries, and nothing comes between.
+CREATE FUNCTION {api}.claim_apart(p_now bigint, p_session bigint, p_queues text[], p_want integer) RETURNS bytea[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_ids bytea[];
+    v_lanes bytea[];
+    v_ranks bigint[];
+    v_next bytea[];
+    v_keyed boolean;
+BEGIN
+    WITH head AS MATERIALIZED (
+        SELECT row_number() OVER (ORDER BY l.rank, l.first) AS place, l.* FROM unnest(p_queues) AS q (name)
+        CROSS JOIN LATERAL (
+            SELECT key, rank, first, trial, lenders FROM {schema}.lane
+            WHERE queue = q.name AND parked IS NULL AND flow IS NULL ORDER BY queue, rank, first LIMIT p_want
+        ) AS l ORDER BY l.rank, l.first LIMIT p_want
+    ), known AS MATERIALIZED (
+        SELECT h.place, h.key, h.rank, h.first, c.gates, v.key IS NOT NULL AS keyed, n.rank AS next_rank, n.id AS next_id,
+            h.lenders IS NULL AND c.gates IS NOT NULL AND coalesce(v.expires_at > p_now, true)
+                AND (h.trial IS NULL OR (
+                    (SELECT true FROM {schema}.lane WHERE parked = h.trial LIMIT 1) IS NULL
+                    AND (SELECT true FROM {schema}.live WHERE parked = h.trial LIMIT 1) IS NULL)) AS fits
+        FROM head h
+        CROSS JOIN LATERAL (SELECT expires_at, key FROM {schema}.live WHERE id = h.first OFFSET 0) AS v
+        CROSS JOIN LATERAL (SELECT gates FROM {schema}.call WHERE id = h.first OFFSET 0) AS c
+        LEFT JOIN LATERAL (
+            SELECT rank, id FROM {schema}.live WHERE lane = h.key AND (rank, id) > (h.rank, h.first)
+            ORDER BY lane, rank, id LIMIT 1
+        ) AS n ON true
+    ), passing AS MATERIALIZED (
+        SELECT k.place, k.first, g.name, g.kind, row_number() OVER (PARTITION BY g.name ORDER BY k.place) AS number,
+            coalesce((SELECT most FROM {schema}.setting WHERE name = g.name), g.most) AS most
+        FROM known k CROSS JOIN LATERAL unnest(k.gates) AS g
+    ), stop AS MATERIALIZED (
+        SELECT least(
+            (SELECT min(place) FROM known WHERE NOT fits),
+            (SELECT min(p.place) FROM passing p WHERE p.kind <> 0 OR p.number > p.most
+                - (SELECT count(*) FROM {schema}.unit WHERE gate = p.name)
+                - (SELECT count(*) FROM {schema}.live WHERE trial = p.name)),
+            (SELECT min(e.place) FROM (
+                SELECT place, rank, min(next_rank) OVER (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS next
+                FROM known
+            ) AS e WHERE e.rank >= e.next),
+            (SELECT min(place) FROM known WHERE rank >= (
+                SELECT min(t.rank) FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+                    (SELECT l.rank FROM {schema}.live l
+                    WHERE l.queue = q.name AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL
+                    ORDER BY l.queue, l.rank LIMIT 1)
+                    UNION ALL
+                    (SELECT place FROM {schema}.share s WHERE s.queue = q.name ORDER BY s.queue, s.place LIMIT 1)
+                ) AS t))
+        ) AS place
+    ), chosen AS MATERIALIZED (
+        SELECT * FROM known WHERE place < coalesce((SELECT stop.place FROM stop), 9223372036854775807)
+    ), inside AS (
+        INSERT INTO {schema}.unit SELECT p.name, p.first, p_now, p.most FROM passing p
+        WHERE p.place < coalesce((SELECT stop.place FROM stop), 9223372036854775807)
+    )
+    SELECT array_agg(first ORDER BY place), array_agg(key ORDER BY place), array_agg(next_rank ORDER BY place),
+        array_agg(next_id ORDER BY place), bool_or(keyed)
+    INTO v_ids, v_lanes, v_ranks, v_next, v_keyed FROM chosen;
+    IF v_ids IS NULL THEN
+        RETURN '{}';
+    END IF;
+    PERFORM {api}.take(p_now, p_session, v_ids, v_keyed);
+    DELETE FROM {schema}.lane WHERE key = ANY (v_lanes) AND v_next[array_position(v_lanes, key)] IS NULL;
+    UPDATE {schema}.lane SET rank = v_ranks[array_position(v_lanes, key)], first = v_next[array_position(v_lanes, key)],
+        trial = NULL
+    WHERE key = ANY (v_lanes);
+    RETURN v_ids;
 END
 $$;
 
@@ -118,6 +192,7 @@ DECLARE
     v_token record;
     v_plain record;
     v_number integer;
+    v_apart integer;
     r {schema}.live%ROWTYPE;
     v_lane {schema}.lane%ROWTYPE;
     v_verdict record;
@@ -130,6 +205,13 @@ BEGIN
     taken := '{}';
     looked := 0;
     WHILE cardinality(taken) < p_want AND looked < 256 LOOP
+        -- As many at once as may be, as long as that is worth the look.
+        IF p_before IS NULL AND v_apart IS DISTINCT FROM 0 AND p_want - cardinality(taken) > 1 THEN
+            v_apart := cardinality(taken);
+            taken := taken || {api}.claim_apart(p_now, p_session, p_queues, p_want - cardinality(taken));
+            v_apart := cardinality(taken) - v_apart;
+            CONTINUE;
+        END IF;
         v_token := {api}.first_token(p_queues);
         v_plain := {api}.plain_before(p_now, p_queues, v_token.place, v_token.id, p_want - cardinality(taken));
         v_number := (SELECT count(*) FROM unnest(v_plain.ranks) AS rank WHERE p_before IS NULL OR rank < p_before);
@@ -150,7 +232,7 @@ BEGIN
             PERFORM {api}.expire(p_now, r.id);
             CONTINUE;
         END IF;
-        SELECT * INTO v_lane FROM {schema}.lane WHERE number = r.lane;
+        SELECT * INTO v_lane FROM {schema}.lane WHERE key = r.lane;
         v_verdict := {api}.try_member(p_now, p_session, r, v_lane);
         IF v_verdict.verdict = 0 THEN
             taken := array_append(taken, r.id);
@@ -182,7 +264,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT c.queue, c.gates, l.lenders INTO r FROM {schema}.live v JOIN {schema}.call c ON c.id = v.id
-    JOIN {schema}.lane l ON l.number = v.lane WHERE v.id = v_token.id;
+    JOIN {schema}.lane l ON l.key = v.lane WHERE v.id = v_token.id;
     IF {api}.closed_gate(p_now, v_token.id, r.gates, r.lenders) IS NULL THEN
         PERFORM {api}.wake(r.queue);
     END IF;

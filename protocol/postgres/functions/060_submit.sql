@@ -162,12 +162,6 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {api}.gates_from(p_gates text) RETURNS {schema}.gate[] LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    RETURN ARRAY(SELECT g FROM json_populate_recordset(NULL::{schema}.gate, p_gates::json) AS g);
-END
-$$;
-
 -- What becomes of an item whose key is held. Modes: 0 reuse, 1 raise, 2 debounce.
 CREATE FUNCTION {api}.held(
     p_now bigint, p_held {schema}.dedupe, p_mode integer, p_hash bytea, p_arguments bytea, p_delay bigint
@@ -207,11 +201,10 @@ CREATE FUNCTION {api}.submit_one(
     p_meta bytea, p_band integer, p_rank_key bigint, p_delay bigint, p_expires bigint, p_retention bigint,
     p_max_crashes integer, p_parent bytea, p_session bigint, p_epoch bigint, p_key bytea, p_phase integer,
     p_after bytea, p_after_policy integer, p_dedupe_mode integer, p_hash bytea, p_window bigint,
-    p_gates text, p_flow text, p_weight integer, OUT verdict integer, OUT id bytea
+    p_gates {schema}.gate[], p_flow text, p_weight integer, p_lane bytea, OUT verdict integer, OUT id bytea
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    v_gates {schema}.gate[];
-    v_flags integer := CASE WHEN p_gates IS NULL AND p_flow IS NULL THEN 0 ELSE 2 END;
+    v_flags integer := CASE WHEN p_lane IS NULL THEN 0 ELSE 2 END;
     v_held {schema}.dedupe%ROWTYPE;
     v_after bytea[] := {api}.split_ids(p_after);
     v_waits bytea[];
@@ -242,13 +235,10 @@ BEGIN
     END IF;
     id := p_id;
     verdict := 0;
-    IF p_gates IS NOT NULL THEN
-        v_gates := {api}.gates_from(p_gates);
-    END IF;
     INSERT INTO {schema}.queue (name, used) VALUES (p_queue, true) ON CONFLICT (name) DO UPDATE SET used = true;
     INSERT INTO {schema}.call VALUES (p_id, p_task, p_queue, p_language, p_arguments, p_policy, p_meta, p_parent,
-        coalesce((SELECT c.root FROM {schema}.call c WHERE c.id = p_parent), p_parent, p_id), p_now, v_gates, p_flow,
-        p_weight);
+        coalesce((SELECT c.root FROM {schema}.call c WHERE c.id = p_parent), p_parent, p_id), p_now, p_gates, p_flow,
+        p_weight, p_lane);
     INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, not_before, expires_at,
         key, key_phase, after_policy, flags)
     VALUES (p_id, p_queue, (p_band::bigint << 44) + coalesce(p_rank_key, nextval('{schema}.rank_sequence')), p_now,
@@ -284,14 +274,14 @@ $$;
 
 -- Items of any kind, in order, each seeing those before it. Exclusive.
 -- Reply: verdict (0 created, 1 existing, 2 deduped, 3 stale parent, 4 unknown dependency, 5 different, 6 debounced) and id each,
--- in order. Gates come as JSON, by name.
+-- in order. Gates come as the text of an array, by name.
 CREATE FUNCTION {api}.submit(
     p_now bigint,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_rank_keys bigint[], p_delays bigint[], p_expires bigint[],
     p_retentions bigint[], p_max_crashes integer[], p_parents bytea[], p_sessions bigint[], p_epochs bigint[],
     p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[], p_dedupe_modes integer[],
-    p_hashes bytea[], p_windows bigint[], p_gates text[], p_flows text[], p_weights integer[]
+    p_hashes bytea[], p_windows bigint[], p_gates text[], p_flows text[], p_weights integer[], p_lanes bytea[]
 ) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -307,7 +297,7 @@ BEGIN
             v_now, p_ids[i], p_tasks[i], p_queues[i], p_languages[i], p_arguments[i], p_policies[i], p_metas[i],
             p_bands[i], p_rank_keys[i], p_delays[i], p_expires[i], p_retentions[i], p_max_crashes[i], p_parents[i],
             p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i], p_dedupe_modes[i],
-            p_hashes[i], p_windows[i], p_gates[i], p_flows[i], p_weights[i]) AS s;
+            p_hashes[i], p_windows[i], p_gates[i]::{schema}.gate[], p_flows[i], p_weights[i], p_lanes[i]) AS s;
         RETURN NEXT;
     END LOOP;
     PERFORM {api}.wake_for_timer(v_before);
@@ -321,7 +311,7 @@ CREATE FUNCTION {api}.submit_within(
     p_now bigint,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
-    p_max_crashes integer[], p_gates text[], p_flows text[], p_weights integer[]
+    p_max_crashes integer[], p_gates text[], p_flows text[], p_weights integer[], p_lanes bytea[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -331,14 +321,13 @@ BEGIN
     v_fresh := ARRAY(SELECT * FROM {api}.place_plain(v_now, NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments,
         p_policies, p_metas, p_bands, p_keys, p_delays, p_expires, p_retentions, p_max_crashes));
     RETURN QUERY SELECT unnest(v_fresh);
-    FOR i IN 1 .. cardinality(p_gates) LOOP
-        IF p_ids[i] = ANY (v_fresh) AND (p_gates[i] IS NOT NULL OR p_flows[i] IS NOT NULL) THEN
-            UPDATE {schema}.call SET gates = CASE WHEN p_gates[i] IS NOT NULL THEN {api}.gates_from(p_gates[i]) END,
-                flow = p_flows[i], weight = p_weights[i]
-            WHERE id = p_ids[i];
-            UPDATE {schema}.live SET flags = 2, state = 0, reason = 1, not_before = coalesce(not_before, v_now)
-            WHERE id = p_ids[i];
-        END IF;
+    FOR i IN 1 .. cardinality(p_lanes) LOOP
+        CONTINUE WHEN p_lanes[i] IS NULL OR p_ids[i] <> ALL (v_fresh);
+        UPDATE {schema}.call
+        SET gates = p_gates[i]::{schema}.gate[], flow = p_flows[i], weight = p_weights[i], lane = p_lanes[i]
+        WHERE id = p_ids[i];
+        UPDATE {schema}.live SET flags = 2, state = 0, reason = 1, not_before = coalesce(not_before, v_now)
+        WHERE id = p_ids[i];
     END LOOP;
     PERFORM pg_notify('{schema}', '*');
 END

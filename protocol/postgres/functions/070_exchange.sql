@@ -1,16 +1,17 @@
 -- exchange: the one round trip of a session: renew, settle, report, tick, claim, fetch messages, in this order.
 
 -- Completions whose end nobody but watchers waits for, all at once, each invocation once. Reply: the places of those that
--- were accepted.
--- The caller holds the lock of watchers, so whoever watches one of them is seen.
+-- were accepted. What has gates takes the exclusive lock.
+-- The caller holds the lock of watchers or the exclusive one, so whoever watches one of them is seen.
 CREATE FUNCTION {api}.settle_plain(
-    p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
+    p_now bigint, p_exclusive boolean, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
     p_workers bigint[], p_payloads bytea[], p_texts text[]
 ) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
     v_places integer[];
     v_flags integer;
     v_keyed bytea[];
+    v_gated integer[];
     v_told bigint[];
     v_session bigint;
 BEGIN
@@ -47,10 +48,17 @@ BEGIN
         RETURNING session
     )
     SELECT coalesce(array_agg(place::integer), '{}'), coalesce(bit_or(flags), 0),
-        array_agg(id) FILTER (WHERE key IS NOT NULL), (SELECT array_agg(DISTINCT session) FROM sent)
-    INTO v_places, v_flags, v_keyed, v_told FROM gone;
-    IF v_flags & 3 <> 0 THEN
-        RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = CASE WHEN v_flags & 1 = 0 THEN 'gates' ELSE 'somebody waits' END;
+        array_agg(id) FILTER (WHERE key IS NOT NULL), (SELECT array_agg(DISTINCT session) FROM sent),
+        array_agg(place ORDER BY place) FILTER (WHERE flags & 2 <> 0)
+    INTO v_places, v_flags, v_keyed, v_told, v_gated FROM gone;
+    IF v_flags & 1 <> 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'somebody waits';
+    ELSIF v_flags & 2 <> 0 THEN
+        IF NOT p_exclusive THEN
+            RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'gates';
+        END IF;
+        PERFORM {api}.end_all_gated(p_now, ARRAY(SELECT p_ids[place] FROM unnest(v_gated) AS place),
+            ARRAY(SELECT p_kinds[place] FROM unnest(v_gated) AS place));
     END IF;
     IF v_keyed IS NOT NULL THEN
         PERFORM {api}.free_keys(v_keyed);
@@ -61,6 +69,14 @@ BEGIN
         END LOOP;
     END IF;
     RETURN v_places;
+END
+$$;
+
+-- Whether these completions may be settled all at once, by somebody who holds the app's lock exclusively.
+CREATE FUNCTION {api}.are_ends(p_ids bytea[], p_kinds integer[]) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN p_kinds <@ ARRAY[0, 1, 2] AND (SELECT count(DISTINCT id) FROM unnest(p_ids) AS id) = cardinality(p_ids)
+        AND (SELECT coalesce(bit_or(flags), 0) & 1 = 0 FROM {schema}.live WHERE id = ANY (p_ids));
 END
 $$;
 
@@ -227,6 +243,8 @@ BEGIN
 
     IF p_exclusive THEN
         v_before := {api}.first_due();
+    END IF;
+    IF p_exclusive AND NOT {api}.are_ends(p_ids, p_kinds) THEN
         FOR i IN 1 .. cardinality(p_ids) LOOP
             SELECT s.verdict, s.ids INTO v_reply.n1, v_ids FROM {api}.settle_one(v_now, p_session, p_ids[i],
                 p_epochs[i], p_kinds[i], p_ran[i], p_workers[i], p_payloads[i], p_texts[i], p_delays[i], p_numbers[i])
@@ -239,8 +257,10 @@ BEGIN
             END IF;
         END LOOP;
     ELSIF cardinality(p_ids) > 0 THEN
-        PERFORM {api}.lock_watchers(false);
-        v_places := {api}.settle_plain(v_now, p_session, p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads,
+        IF NOT p_exclusive THEN
+            PERFORM {api}.lock_watchers(false);
+        END IF;
+        v_places := {api}.settle_plain(v_now, p_exclusive, p_session, p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads,
             p_texts);
         IF cardinality(v_places) < cardinality(p_ids) THEN
             FOR i IN 1 .. cardinality(p_ids) LOOP

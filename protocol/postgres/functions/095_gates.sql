@@ -5,8 +5,8 @@ CREATE FUNCTION {api}.gate_flag(p_id bytea) RETURNS integer LANGUAGE sql STABLE 
 $$;
 
 -- The gate before which a lane waits; NULL: none.
-CREATE FUNCTION {api}.parked_before(p_lane bigint) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT parked FROM {schema}.lane WHERE number = p_lane
+CREATE FUNCTION {api}.parked_before(p_lane bytea) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT parked FROM {schema}.lane WHERE key = p_lane
 $$;
 
 -- put_gate: let a setting hold instead of what submissions say. Exclusive.
@@ -77,7 +77,7 @@ DECLARE
     g {schema}.gate;
 BEGIN
     SELECT c.gates, c.parent, l.id AS live, l.lane, coalesce(a.parked, l.parked) AS parked, a.lenders INTO r
-    FROM {schema}.call c JOIN {schema}.live l ON l.id = c.id LEFT JOIN {schema}.lane a ON a.number = l.lane
+    FROM {schema}.call c JOIN {schema}.live l ON l.id = c.id LEFT JOIN {schema}.lane a ON a.key = l.lane
     WHERE c.id = p_id AND NOT EXISTS (SELECT FROM {api}.seal);
     IF NOT FOUND OR r.gates IS NULL THEN
         RETURN;
@@ -114,7 +114,7 @@ $$;
 -- The rest of a dump that tells of gates: rows of JSON, each part by name.
 CREATE FUNCTION {api}.dump_gates(p_now bigint) RETURNS TABLE (part text, name text, facts jsonb) LANGUAGE sql STABLE AS $$
     SELECT 'lanes', encode(a.first, 'hex'), jsonb_build_object('members', (
-        SELECT jsonb_agg(encode(l.id, 'hex') ORDER BY l.rank, l.id) FROM {schema}.live l WHERE l.lane = a.number
+        SELECT jsonb_agg(encode(l.id, 'hex') ORDER BY l.rank, l.id) FROM {schema}.live l WHERE l.lane = a.key
     ), 'parked', a.parked, 'trial', a.trial) FROM {schema}.lane a
     UNION ALL
     SELECT 'resumes', encode(id, 'hex'), jsonb_build_object('parked', parked, 'trial', trial) FROM {schema}.live

@@ -64,7 +64,7 @@ RETURNS TABLE (status text, state smallint, reason smallint, started boolean, pa
 LANGUAGE sql STABLE AS $$
     SELECT o.status, l.state, l.reason, l.started_at IS NOT NULL, a.parked IS NOT NULL, count(*)
     FROM {schema}.call c LEFT JOIN {schema}.outcome o ON o.id = c.id LEFT JOIN {schema}.live l ON l.id = c.id
-    LEFT JOIN {schema}.lane a ON a.number = l.lane
+    LEFT JOIN {schema}.lane a ON a.key = l.lane
     WHERE (p_task IS NULL OR c.task_id = p_task) AND NOT EXISTS (SELECT FROM {api}.seal)
     GROUP BY 1, 2, 3, 4, 5
 $$;
@@ -81,7 +81,7 @@ RETURNS TABLE (queue text, ready bigint, delayed bigint, running bigint, suspend
         count(l.id) FILTER (WHERE l.state = 3 OR (l.state = 1 AND l.owner IS NOT NULL)),
         min(l.registered_at) FILTER (WHERE l.state = 1 AND l.owner IS NULL AND a.parked IS NULL), q.paused,
         (SELECT count(*) FROM {api}.listeners(q.name)), count(a.parked)
-    FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name LEFT JOIN {schema}.lane a ON a.number = l.lane
+    FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name LEFT JOIN {schema}.lane a ON a.key = l.lane
     WHERE (q.used OR q.paused) AND NOT EXISTS (SELECT FROM {api}.seal)
     GROUP BY q.name, q.paused ORDER BY q.name COLLATE "C"
 $$;

@@ -40,11 +40,11 @@ LANGUAGE sql STABLE AS $$
     WHERE (l.flags & 2 <> 0) <> (c.gates IS NOT NULL OR c.flow IS NOT NULL)
     UNION ALL
     SELECT 'I1', l.id, 'its lane is not there' FROM {schema}.live l
-    WHERE l.lane IS NOT NULL AND NOT EXISTS (SELECT FROM {schema}.lane a WHERE a.number = l.lane)
+    WHERE l.lane IS NOT NULL AND NOT EXISTS (SELECT FROM {schema}.lane a WHERE a.key = l.lane)
     UNION ALL
     SELECT 'I1', a.first, 'a lane begins with it, but it is not its first member' FROM {schema}.lane a
     WHERE (a.rank, a.first) IS DISTINCT FROM
-        (SELECT (l.rank, l.id) FROM {schema}.live l WHERE l.lane = a.number ORDER BY l.lane, l.rank, l.id LIMIT 1)
+        (SELECT (l.rank, l.id) FROM {schema}.live l WHERE l.lane = a.key ORDER BY l.lane, l.rank, l.id LIMIT 1)
     UNION ALL
     SELECT 'I1', coalesce(s.first, a.first), 'a flow begins with it, but it is not its first token'
     FROM {schema}.share s FULL JOIN (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pynenc.model.gates import (
     BreakerGate,
+    Flow,
     FlowSetting,
     Gate,
     GateFact,
@@ -31,8 +32,29 @@ Row = dict[str, Any]
 
 
 def gates_text(gates: Iterable[Gate]) -> str:
-    """Return gates as the JSON that the functions read."""
-    return json.dumps(gate_records(gates), ensure_ascii=False)
+    """Return gates as the text of an array of the type `gate`."""
+    return f"{{{','.join(_quoted(_text(_record(gate))) for gate in gates)}}}"
+
+
+def _text(record: Row) -> str:
+    flags = ["ft"[record[name]] for name in ("hold", "block")]
+    numbers = [str(record[name]) for name in ("kind", "mode", "most", "more")]
+    return f"({','.join([_quoted(record['name']), *numbers, *flags])})"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def lane_of(queue: str, gates: Sequence[Gate], flow: Flow | None) -> bytes | None:
+    """Return the key of the lane of what has these gates and no lenders; None: it is queued in no lane."""
+    if not gates and flow is None:
+        return None
+    parts = [queue, "" if flow is None else flow.name, *(f"{gate.mode.value}{gate.name}" for gate in gates)]
+    # Names may hold any character: what tells them apart is how long they are.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def gate_records(gates: Iterable[Gate]) -> list[Row]:

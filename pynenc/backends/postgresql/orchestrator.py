@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +17,13 @@ from pynenc.backends.postgresql.requests import (
     EXCHANGE,
     SUBMIT,
     SUBMIT_ALIKE,
+    SUBMIT_GATED,
     SUBMIT_PLAIN,
     alike_arguments,
     are_alike,
     common_parent,
     exchange_columns,
+    gate_columns,
     is_plain,
     rare_columns,
     submission_columns,
@@ -67,6 +70,7 @@ from pynenc.ports.orchestrator import Orchestrator
 
 MOST_AHEAD = 10_000
 MOST_NAMED = 20
+_GATED_S = 1.0
 _ACCEPTED = CompletionReply(Verdict.ACCEPTED)
 
 
@@ -76,6 +80,8 @@ class PostgresqlOrchestrator(Orchestrator):
     def __init__(self, database: Database, bells: Bells) -> None:
         self._database = database
         self._bells = bells
+        self._gated_until = 0.0
+        """Until then exchanges are likely to meet gates, so they take the exclusive lock at once."""
 
     # --- sessions ---
 
@@ -103,15 +109,21 @@ class PostgresqlOrchestrator(Orchestrator):
         if not items:
             return []
         statement, arguments = submission(items)
-        return submit_replies(items, (yield from self._database.call(statement, *arguments)))
+        try:
+            rows = yield from self._database.call(statement, *arguments)
+        except NotPlain:
+            rows = yield from self._database.call(SUBMIT, *each_apart(items))
+        return submit_replies(items, rows)
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         columns = exchange_columns(request)
-        exclusive = not is_plain(request.completions)
+        exclusive = not is_plain(request.completions) or time.monotonic() < self._gated_until
         # Never repeated here: its reply hands out claims and messages, and only the caller can look for lost ones.
         try:
             rows = yield from self._database.call(EXCHANGE, exclusive, *columns, repeatable=False)
-        except NotPlain:
+        except NotPlain as found:
+            if found.is_gated:
+                self._gated_until = time.monotonic() + _GATED_S
             rows = yield from self._database.call(EXCHANGE, True, *columns, repeatable=False)
         return _exchange_reply(request, rows)
 
@@ -230,12 +242,20 @@ def submission(items: Sequence[Submission]) -> tuple[str, list[Any]]:
     """Return the function for these submissions, and its arguments."""
     plain = common_parent(items)
     if plain is None:
-        return SUBMIT, [*submission_columns(items), *rare_columns(items)]
+        return SUBMIT, each_apart(items)
     parent, fence = plain
     above = [parent, fence.session if fence else None, fence.epoch if fence else None]
+    if any(item.gates for item in items):
+        gates, _, _, lanes = gate_columns(items)
+        return SUBMIT_GATED, [*above, *submission_columns(items), gates, lanes]
     if are_alike(items):
         return SUBMIT_ALIKE, [*above, *alike_arguments(items)]
     return SUBMIT_PLAIN, [*above, *submission_columns(items)]
+
+
+def each_apart(items: Sequence[Submission]) -> list[Any]:
+    """Return the arguments of the function that looks at each submission by itself."""
+    return [*submission_columns(items), *rare_columns(items)]
 
 
 def submit_replies(items: Sequence[Submission], rows: Rows) -> list[SubmitReply]:

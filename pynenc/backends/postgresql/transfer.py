@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from pynenc.backends.postgresql.database import Database
-from pynenc.backends.postgresql.gates import breaker_of, gate_records, gate_rows, setting_of, unit_row
+from pynenc.backends.postgresql.gates import breaker_of, gate_records, gate_rows, lane_of, setting_of, unit_row
 from pynenc.backends.postgresql.requests import MOVE_IN
 from pynenc.backends.postgresql.rows import session_of, snapshot_of
 from pynenc.io import Op
@@ -187,6 +187,7 @@ def _call_row(item: Carried) -> Row:
         "gates": gate_records(call.gates) if call.gates else None,
         "flow": None if call.flow is None else call.flow.key,
         "weight": None if call.flow is None else call.flow.weight,
+        "lane": lane_of(call.queue, call.gates, call.flow),
     }
 
 
