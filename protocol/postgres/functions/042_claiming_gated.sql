@@ -109,6 +109,54 @@ BEGIN
 END
 $$;
 
+-- The lowest place of what is no token of a lane without a flow; NULL: there is none.
+CREATE FUNCTION {api}.first_between(p_queues text[]) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT min(t.rank) FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+        (SELECT l.rank FROM {schema}.live l
+        WHERE l.queue = q.name AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL ORDER BY l.queue, l.rank LIMIT 1)
+        UNION ALL
+        (SELECT s.place FROM {schema}.share s WHERE s.queue = q.name ORDER BY s.queue, s.place LIMIT 1)
+    ) AS t);
+END
+$$;
+
+-- Park the first lanes all at once, as far as full slots stop each of them and nothing comes between: nobody can be let out for it.
+-- Returns how many.
+CREATE FUNCTION {api}.park_apart(p_now bigint, p_queues text[], p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_lanes bytea[];
+    v_gates text[];
+BEGIN
+    WITH head AS MATERIALIZED (
+        SELECT row_number() OVER (ORDER BY l.rank, l.first) AS place, l.* FROM unnest(p_queues) AS q (name)
+        CROSS JOIN LATERAL (
+            SELECT key, rank, first, trial, lenders FROM {schema}.lane
+            WHERE queue = q.name AND parked IS NULL AND flow IS NULL ORDER BY queue, rank, first LIMIT p_most
+        ) AS l ORDER BY l.rank, l.first LIMIT p_most
+    ), known AS MATERIALIZED (
+        SELECT h.place, h.key, h.rank, g.name,
+            g.mode = 0 AND g.kind = 0 AND h.lenders IS NULL AND coalesce(v.expires_at > p_now, true)
+                AND (h.trial IS NULL OR h.trial = g.name) AS fits
+        FROM head h
+        CROSS JOIN LATERAL (SELECT expires_at FROM {schema}.live WHERE id = h.first OFFSET 0) AS v
+        CROSS JOIN LATERAL (SELECT gates FROM {schema}.call WHERE id = h.first OFFSET 0) AS c
+        LEFT JOIN LATERAL (
+            SELECT each.* FROM unnest(c.gates) WITH ORDINALITY AS each (name, kind, mode, most, more, hold, block, place)
+            WHERE each.kind <> 0 OR coalesce((SELECT most FROM {schema}.setting WHERE name = each.name), each.most)
+                <= (SELECT count(*) FROM {schema}.unit WHERE gate = each.name)
+                + (SELECT count(*) FROM {schema}.live WHERE trial = each.name)
+            ORDER BY each.place LIMIT 1
+        ) AS g ON true
+    )
+    SELECT array_agg(key ORDER BY place), array_agg(name ORDER BY place) INTO v_lanes, v_gates FROM known
+    WHERE place < coalesce(
+        (SELECT min(place) FROM known WHERE fits IS NOT TRUE OR rank >= {api}.first_between(p_queues)), 9223372036854775807);
+    UPDATE {schema}.lane SET parked = v_gates[array_position(v_lanes, key)], trial = NULL WHERE key = ANY (v_lanes);
+    RETURN coalesce(cardinality(v_lanes), 0);
+END
+$$;
+
 -- Claim the first tokens of lanes all at once, as far as starting each of them changes nothing for those that come after it: the
 -- gates are slots with room for all, nobody lends, nothing is parked before a gate that one tries, and nothing comes between.
 CREATE FUNCTION {api}.claim_apart(p_now bigint, p_session bigint, p_queues text[], p_want integer) RETURNS bytea[]
@@ -153,14 +201,7 @@ BEGIN
                 SELECT place, rank, min(next_rank) OVER (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS next
                 FROM known
             ) AS e WHERE e.rank >= e.next),
-            (SELECT min(place) FROM known WHERE rank >= (
-                SELECT min(t.rank) FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
-                    (SELECT l.rank FROM {schema}.live l
-                    WHERE l.queue = q.name AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL
-                    ORDER BY l.queue, l.rank LIMIT 1)
-                    UNION ALL
-                    (SELECT place FROM {schema}.share s WHERE s.queue = q.name ORDER BY s.queue, s.place LIMIT 1)
-                ) AS t))
+            (SELECT min(place) FROM known WHERE rank >= {api}.first_between(p_queues))
         ) AS place
     ), chosen AS MATERIALIZED (
         SELECT * FROM known WHERE place < coalesce((SELECT stop.place FROM stop), 9223372036854775807)
@@ -192,7 +233,7 @@ DECLARE
     v_token record;
     v_plain record;
     v_number integer;
-    v_apart integer;
+    v_singly integer := 0;
     r {schema}.live%ROWTYPE;
     v_lane {schema}.lane%ROWTYPE;
     v_verdict record;
@@ -205,13 +246,17 @@ BEGIN
     taken := '{}';
     looked := 0;
     WHILE cardinality(taken) < p_want AND looked < 256 LOOP
-        -- As many at once as may be, as long as that is worth the look.
-        IF p_before IS NULL AND v_apart IS DISTINCT FROM 0 AND p_want - cardinality(taken) > 1 THEN
-            v_apart := cardinality(taken);
+        -- As many at once as may be; where that is few, the next ones are looked at one by one.
+        IF p_before IS NULL AND v_singly <= 0 THEN
+            v_number := cardinality(taken) + looked;
             taken := taken || {api}.claim_apart(p_now, p_session, p_queues, p_want - cardinality(taken));
-            v_apart := cardinality(taken) - v_apart;
+            IF cardinality(taken) < p_want THEN
+                looked := looked + {api}.park_apart(p_now, p_queues, least(256 - looked, 64));
+            END IF;
+            v_singly := CASE WHEN cardinality(taken) + looked - v_number < 4 THEN 8 ELSE 0 END;
             CONTINUE;
         END IF;
+        v_singly := v_singly - 1;
         v_token := {api}.first_token(p_queues);
         v_plain := {api}.plain_before(p_now, p_queues, v_token.place, v_token.id, p_want - cardinality(taken));
         v_number := (SELECT count(*) FROM unnest(v_plain.ranks) AS rank WHERE p_before IS NULL OR rank < p_before);
