@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pynenc.backends.gate_checks import check_setting
 from pynenc.backends.postgresql.arrays import byteas
 from pynenc.backends.postgresql.database import Database, Rows
 from pynenc.backends.postgresql.doorbell import Bells
@@ -38,7 +39,7 @@ from pynenc.backends.postgresql.rows import (
     status_of,
 )
 from pynenc.io import Op
-from pynenc.model.gates import GateSetting, check_setting
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     Awaited,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pynenc.backends.gate_checks import checked
 from pynenc.backends.postgresql.arrays import Array, bigints, byteas, integers, texts
 from pynenc.backends.postgresql.gates import gates_text, lane_of
-from pynenc.model.gates import checked
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     Cancelled,
