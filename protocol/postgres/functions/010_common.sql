@@ -12,6 +12,8 @@
 -- which table a join begins with, and one that was planned while `live` was empty would begin there. So nothing joins a
 -- large table freely: rows are named by `id = ANY (array)`, or looked up one by one in a LATERAL with OFFSET 0, which the
 -- planner may not reorder. What frees rows of a session compares `coalesce(owner, 0)`, lest the index of owners is used.
+-- A scan that is off still happens where there is no other way, at a cost so high that the server would compile it: no JIT. Both
+-- are settings of the functions, because connections behind pgbouncer have none of their own.
 --
 -- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively; PN003 the store is
 -- sealed (message: the seal); PN004 the seal that a move relies on is not there.

@@ -182,6 +182,7 @@ $$;
 -- it looks no further.
 CREATE FUNCTION {api}.claim_ids(p_now bigint, p_session bigint, p_ids bytea[], p_queues text[], p_most integer)
 RETURNS SETOF {api}.reply LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;

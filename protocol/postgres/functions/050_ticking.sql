@@ -194,6 +194,7 @@ $$;
 CREATE FUNCTION {api}.tick(
     p_now bigint, p_exclusive boolean, p_budget integer, OUT handled bigint, OUT next_due bigint, OUT more boolean
 ) LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;

@@ -79,6 +79,7 @@ CREATE FUNCTION {api}.submit_alike(
     p_task text, p_queue text, p_language text, p_policy bytea, p_meta bytea, p_band integer, p_delay bigint,
     p_expires bigint, p_retention bigint, p_max_crashes integer
 ) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -122,6 +123,7 @@ CREATE FUNCTION {api}.submit_plain(
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
     p_max_crashes integer[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -283,6 +285,7 @@ CREATE FUNCTION {api}.submit(
     p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[], p_dedupe_modes integer[],
     p_hashes bytea[], p_windows bigint[], p_gates text[], p_flows text[], p_weights integer[], p_lanes bytea[]
 ) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -313,6 +316,7 @@ CREATE FUNCTION {api}.submit_within(
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
     p_max_crashes integer[], p_gates text[], p_flows text[], p_weights integer[], p_lanes bytea[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint := {api}.clock(p_now);

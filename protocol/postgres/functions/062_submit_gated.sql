@@ -27,6 +27,7 @@ CREATE FUNCTION {api}.submit_gated(
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
     p_max_crashes integer[], p_gates text[], p_lanes bytea[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;

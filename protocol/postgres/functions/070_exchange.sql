@@ -213,6 +213,7 @@ CREATE FUNCTION {api}.exchange(
     p_want integer, p_queues text[], p_claims_new boolean, p_rank_before bigint, p_awaited boolean,
     p_sleeps boolean, p_budget integer
 ) RETURNS SETOF {api}.reply LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;

@@ -5,6 +5,7 @@
 -- again by its client, whose bell tells it that it was cut off, so the disk is not waited for.
 CREATE FUNCTION {api}.watch(p_now bigint, p_session bigint, p_ids bytea[]) RETURNS SETOF {api}.reply
 LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_reply {api}.reply;
@@ -45,6 +46,7 @@ $$;
 -- Reply: ids as given, then with `p_tree` everything below them by id; 0 cancelled, 1 requested, 2 final, 3 unknown.
 CREATE FUNCTION {api}.cancel(p_now bigint, p_ids bytea[], p_tree boolean, p_detail text)
 RETURNS TABLE (id bytea, verdict integer) LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -103,6 +105,7 @@ $$;
 
 -- requeue: put final invocations back to READY; the outcome moves to the attempts. Exclusive.
 CREATE FUNCTION {api}.requeue(p_now bigint, p_ids bytea[]) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     o {schema}.outcome%ROWTYPE;

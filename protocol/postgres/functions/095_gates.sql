@@ -11,6 +11,7 @@ $$;
 
 -- put_gate: let a setting hold instead of what submissions say. Exclusive.
 CREATE FUNCTION {api}.put_gate(p_now bigint, p_name text, p_most bigint, p_more bigint) RETURNS void LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     PERFORM {api}.lock_app(true);
@@ -23,6 +24,7 @@ $$;
 
 -- clear_gate: let submissions decide again. Exclusive. Reply: whether there was a setting.
 CREATE FUNCTION {api}.clear_gate(p_now bigint, p_name text) RETURNS boolean LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     PERFORM {api}.lock_app(true);

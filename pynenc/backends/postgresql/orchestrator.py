@@ -82,7 +82,7 @@ class PostgresqlOrchestrator(Orchestrator):
         self._database = database
         self._bells = bells
         self._gated_until = 0.0
-        """Until then exchanges are likely to meet gates, so they take the exclusive lock at once."""
+        """Until then completions are likely to meet gates, so they take the exclusive lock at once."""
 
     # --- sessions ---
 
@@ -118,7 +118,8 @@ class PostgresqlOrchestrator(Orchestrator):
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         columns = exchange_columns(request)
-        exclusive = not is_plain(request.completions) or time.monotonic() < self._gated_until
+        done = request.completions
+        exclusive = not is_plain(done) or (bool(done) and time.monotonic() < self._gated_until)
         # Never repeated here: its reply hands out claims and messages, and only the caller can look for lost ones.
         try:
             rows = yield from self._database.call(EXCHANGE, exclusive, *columns, repeatable=False)
