@@ -2,7 +2,7 @@
 --
 -- Locks. Every operation that writes takes the app's lock for the length of its transaction: shared if it is plain,
 -- exclusive if what it decides depends on records that others may change at the same time (waits, cancellations,
--- deduplication, ends of sessions). So plain traffic runs side by side, guarded by the locks of its rows, and everything
+-- deduplication, ends of sessions, gates). So plain traffic runs side by side, guarded by the locks of its rows, and everything
 -- else runs alone, as in memory. A plain operation that meets something that is not plain raises PN002 and is sent again
 -- as an exclusive one. Locks are taken in this order, so that nobody waits in a circle: the app's, that of watchers, rows by
 -- id, that of sleepers.
@@ -12,6 +12,8 @@
 -- which table a join begins with, and one that was planned while `live` was empty would begin there. So nothing joins a
 -- large table freely: rows are named by `id = ANY (array)`, or looked up one by one in a LATERAL with OFFSET 0, which the
 -- planner may not reorder. What frees rows of a session compares `coalesce(owner, 0)`, lest the index of owners is used.
+-- A scan that is off still happens where there is no other way, at a cost so high that the server would compile it: no JIT. Both
+-- are settings of the functions, because connections behind pgbouncer have none of their own.
 --
 -- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively; PN003 the store is
 -- sealed (message: the seal); PN004 the seal that a move relies on is not there.
@@ -116,10 +118,14 @@ BEGIN
 END
 $$;
 
--- The earliest timer of any invocation.
+-- The earliest timer of any invocation or gate.
 CREATE FUNCTION {api}.first_due() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (SELECT due FROM {schema}.live WHERE due IS NOT NULL ORDER BY due LIMIT 1);
+    RETURN least((
+        SELECT due FROM {schema}.live WHERE due IS NOT NULL ORDER BY due LIMIT 1
+    ), (
+        SELECT due FROM {schema}.gate_timer ORDER BY due LIMIT 1
+    ));
 END
 $$;
 
@@ -137,9 +143,7 @@ $$;
 -- How long until the earliest timer or end of a lease; NULL without any.
 CREATE FUNCTION {api}.next_due(p_now bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_first bigint := least((
-        SELECT due FROM {schema}.live WHERE due IS NOT NULL ORDER BY due LIMIT 1
-    ), (
+    v_first bigint := least({api}.first_due(), (
         SELECT expires_at FROM {schema}.session WHERE ended_at IS NULL ORDER BY expires_at LIMIT 1
     ));
 BEGIN

@@ -64,6 +64,9 @@ BEGIN
         r.key_phase, r.queue
     );
     PERFORM {api}.drop_edges(p_id);
+    IF r.flags & 2 <> 0 THEN
+        PERFORM {api}.end_gated(p_now, r);
+    END IF;
     IF r.key IS NOT NULL THEN
         PERFORM {api}.free_keys(ARRAY[p_id]);
     END IF;
@@ -89,7 +92,7 @@ CREATE FUNCTION {api}.fallen_status(p_after_policy integer) RETURNS text LANGUAG
 $$;
 
 -- Take the edges to an ended invocation away; return the waiters that end with it, by id.
-CREATE FUNCTION {api}.release_waiters(p_id bytea, p_status text) RETURNS bytea[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION {api}.release_waiters(p_now bigint, p_id bytea, p_status text) RETURNS bytea[] LANGUAGE plpgsql AS $$
 DECLARE
     r {schema}.live%ROWTYPE;
     v_fallen bytea[] := '{}';
@@ -114,7 +117,7 @@ BEGIN
             UPDATE {schema}.live SET reason = 1 WHERE id = r.id;
         ELSE
             UPDATE {schema}.live SET state = 1, reason = 0 WHERE id = r.id;
-            PERFORM {api}.wake(r.queue);
+            PERFORM {api}.queue_up(p_now, r);
         END IF;
     END LOOP;
     RETURN v_fallen;
@@ -134,7 +137,7 @@ DECLARE
 BEGIN
     PERFORM {api}.write_outcome(p_now, p_id, p_status, p_payload, p_reason, p_session);
     WHILE v_place <= cardinality(v_queue) LOOP
-        FOREACH v_fallen IN ARRAY {api}.release_waiters(v_queue[v_place], v_statuses[v_place]) LOOP
+        FOREACH v_fallen IN ARRAY {api}.release_waiters(p_now, v_queue[v_place], v_statuses[v_place]) LOOP
             SELECT {api}.fallen_status(after_policy) INTO v_fate FROM {schema}.live WHERE id = v_fallen;
             PERFORM {api}.write_outcome(p_now, v_fallen, v_fate, '',
                 'dependency ' || {api}.id_text(v_queue[v_place]) || ' ended ' || v_statuses[v_place], 0);
@@ -150,16 +153,23 @@ $$;
 CREATE FUNCTION {api}.put_back(p_now bigint, p_id bytea, p_reason integer, p_delay bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_queue text;
+    r {schema}.live%ROWTYPE;
 BEGIN
     PERFORM {api}.drop_edges(p_id);
     UPDATE {schema}.live SET owner = NULL, need_left = 0, waits = NULL, worker = 0, claimed_at = NULL,
         started_at = NULL, suspended_at = NULL, wait_until = NULL, reason = p_reason,
         state = CASE WHEN p_delay > 0 THEN 0 ELSE 1 END,
         not_before = CASE WHEN p_delay > 0 THEN p_now + p_delay END
-    WHERE id = p_id RETURNING queue INTO v_queue;
+    WHERE id = p_id RETURNING * INTO r;
+    IF r.parked IS NOT NULL OR r.trial IS NOT NULL THEN
+        PERFORM {api}.withdraw(p_now, r);
+    END IF;
+    -- In its lane first: if it comes before the others, it is also the first that is let out.
     IF p_delay <= 0 THEN
-        PERFORM {api}.wake(v_queue);
+        PERFORM {api}.queue_up(p_now, r);
+    END IF;
+    IF r.flags & 2 <> 0 THEN
+        PERFORM {api}.give_up(p_now, p_id, {api}.gates_of(p_id), p_delay > 0);
     END IF;
 END
 $$;

@@ -83,6 +83,9 @@ BEGIN
     UPDATE {schema}.live SET waits = p_waits, need_left = v_need - cardinality(v_final), state = 3, expires_at = NULL,
         suspended_at = p_now, wait_until = p_now + p_timeout
     WHERE id = p_run.id;
+    IF p_run.flags & 2 <> 0 THEN
+        PERFORM {api}.suspend_gated(p_now, p_run.id);
+    END IF;
 END
 $$;
 

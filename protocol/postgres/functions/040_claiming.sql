@@ -36,7 +36,7 @@ BEGIN
         WHERE l.id = ANY (p_ids) AND l.key IS NOT NULL AND l.key_phase = 0 AND d.key = l.key AND d.id = l.id;
     END IF;
     UPDATE {schema}.live SET state = 2, owner = p_session, worker = 0, epoch = epoch + 1, attempt = attempt + 1,
-        claimed_at = p_now, started_at = NULL
+        claimed_at = p_now, started_at = NULL, lane = NULL
     WHERE id = ANY (p_ids);
 END
 $$;
@@ -53,7 +53,7 @@ BEGIN
             max(h.rank)
         INTO ids, late, keyed, last FROM (
             SELECT l.id, l.rank, l.expires_at, l.key FROM {schema}.live l
-            WHERE l.queue = p_queues[1] AND l.rank >= p_low AND l.state = 1 AND l.owner IS NULL
+            WHERE l.queue = p_queues[1] AND l.rank >= p_low AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL
             ORDER BY l.queue, l.rank, l.id LIMIT p_want FOR UPDATE SKIP LOCKED
         ) AS h;
     ELSE
@@ -62,7 +62,7 @@ BEGIN
         INTO ids, late, keyed, last FROM (
             SELECT head.* FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
                 SELECT l.id, l.rank, l.expires_at, l.key FROM {schema}.live l
-                WHERE l.queue = q.name AND l.rank >= p_low AND l.state = 1 AND l.owner IS NULL
+                WHERE l.queue = q.name AND l.rank >= p_low AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL
                 ORDER BY l.queue, l.rank, l.id LIMIT p_want FOR UPDATE SKIP LOCKED
             ) AS head ORDER BY head.rank, head.id LIMIT p_want
         ) AS h;
@@ -90,7 +90,7 @@ BEGIN
     INTO ids, late, keyed, last FROM (
         SELECT head.* FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
             SELECT l.id, l.rank, l.expires_at, l.key FROM {schema}.live l
-            WHERE l.queue = q.name AND l.rank < p_before AND l.state = 1 AND l.owner IS NULL
+            WHERE l.queue = q.name AND l.rank < p_before AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL
                 AND (NOT p_awaited OR {api}.is_awaited(l.id))
             ORDER BY l.queue, l.rank, l.id LIMIT p_want FOR UPDATE SKIP LOCKED
         ) AS head ORDER BY head.rank, head.id LIMIT p_want
@@ -108,30 +108,39 @@ END
 $$;
 
 -- Claim up to `p_want` invocations from a rank on, or only those that rank before one (`p_before`) or may be needed by
--- somebody (`p_awaited`); what should have started before now ends instead, which takes the
--- exclusive lock.
+-- somebody (`p_awaited`); what should have started before now ends instead, which takes the exclusive lock, and so does what has
+-- gates (`p_gated`: there may be some). Returns as well how many closed gates it met.
 --
 -- A busy queue leaves an ever longer prefix of dead rows in its index until the next vacuum. So for a quarter of a second
 -- (`p_until`) after a full claim the session goes on where it ended: what comes to be ready before that place waits no
 -- longer than this. With the time of tests there is no such shortcut.
 CREATE FUNCTION {api}.claim_new(
     p_now bigint, p_exclusive boolean, p_session bigint, p_queues text[], p_before bigint, p_awaited boolean,
-    p_want integer, p_low bigint, p_until bigint
-) RETURNS bytea[] LANGUAGE plpgsql AS $$
+    p_want integer, p_low bigint, p_until bigint, p_gated boolean, OUT taken bytea[], OUT looked integer
+) LANGUAGE plpgsql AS $$
 DECLARE
     v_queues text[];
     v_limited boolean := p_before IS NOT NULL OR p_awaited;
     v_low bigint := p_low;
     v_until bigint := p_until;
-    v_taken bytea[] := '{}';
     v_missing integer := p_want;
     v_found record;
     v_id bytea;
 BEGIN
+    taken := '{}';
+    looked := 0;
     IF p_want <= 0 THEN
-        RETURN v_taken;
+        RETURN;
     END IF;
     v_queues := {api}.open_queues(p_queues);
+    IF p_gated AND {api}.has_tokens(v_queues, p_awaited) THEN
+        IF NOT p_exclusive THEN
+            RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'gates';
+        END IF;
+        SELECT g.taken, g.looked INTO taken, looked
+        FROM {api}.claim_gated(p_now, p_session, v_queues, p_before, p_awaited, p_want) AS g;
+        RETURN;
+    END IF;
     LOOP
         IF v_limited THEN
             v_found := {api}.first_needed(
@@ -155,8 +164,8 @@ BEGIN
             v_found.ids := ARRAY(SELECT id FROM unnest(v_found.ids) AS id WHERE id <> ALL (v_found.late));
         END IF;
         PERFORM {api}.take(p_now, p_session, v_found.ids, v_found.keyed);
-        v_taken := v_taken || v_found.ids;
-        v_missing := p_want - cardinality(v_taken);
+        taken := taken || v_found.ids;
+        v_missing := p_want - cardinality(taken);
         EXIT WHEN v_missing <= 0 OR cardinality(v_found.late) = 0;
     END LOOP;
     IF v_missing = 0 AND p_want >= 8 AND NOT p_exclusive AND NOT v_limited THEN
@@ -164,7 +173,6 @@ BEGIN
             low_until = CASE WHEN v_until > p_now THEN v_until ELSE p_now + 250000 END
         WHERE number = p_session;
     END IF;
-    RETURN v_taken;
 END
 $$;
 
@@ -174,6 +182,7 @@ $$;
 -- it looks no further.
 CREATE FUNCTION {api}.claim_ids(p_now bigint, p_session bigint, p_ids bytea[], p_queues text[], p_most integer)
 RETURNS SETOF {api}.reply LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -199,6 +208,11 @@ BEGIN
         ELSIF r.expires_at <= v_now THEN
             PERFORM {api}.expire(v_now, v_id);
             v_reply.n1 := 3;
+        ELSIF r.lane IS NOT NULL THEN
+            v_reply.n1 := {api}.claim_member(v_now, p_session, r);
+            IF v_reply.n1 = 0 THEN
+                v_taken := array_append(v_taken, v_id);
+            END IF;
         ELSE
             PERFORM {api}.take(v_now, p_session, ARRAY[v_id], true);
             v_taken := array_append(v_taken, v_id);

@@ -63,7 +63,10 @@ BEGIN
     ELSE
         UPDATE {schema}.live SET state = 1, not_before = NULL, reason = CASE WHEN reason = 1 THEN 0 ELSE reason END
         WHERE id = p_id;
-        PERFORM {api}.wake(r.queue);
+        PERFORM {api}.queue_up(p_now, r);
+        IF r.flags & 2 <> 0 THEN
+            PERFORM {api}.give_up(p_now, p_id, {api}.gates_of(p_id), false);
+        END IF;
     END IF;
 END
 $$;
@@ -73,11 +76,19 @@ CREATE FUNCTION {api}.tick_timers(p_now bigint, p_budget integer) RETURNS intege
 DECLARE
     v_handled integer := 0;
     v_id bytea;
+    v_due bigint;
+    v_gate text;
 BEGIN
     WHILE v_handled < p_budget LOOP
-        SELECT id INTO v_id FROM {schema}.live WHERE due <= p_now ORDER BY due, id LIMIT 1;
-        EXIT WHEN NOT FOUND;
-        PERFORM {api}.handle_due(p_now, v_id);
+        SELECT id, due INTO v_id, v_due FROM {schema}.live WHERE due <= p_now ORDER BY due, id LIMIT 1;
+        SELECT gate INTO v_gate FROM {schema}.gate_timer
+        WHERE due <= p_now AND (v_due IS NULL OR due < v_due) ORDER BY due, gate LIMIT 1;
+        EXIT WHEN v_id IS NULL AND v_gate IS NULL;
+        IF v_gate IS NOT NULL THEN
+            PERFORM {api}.activate(p_now, v_gate);
+        ELSE
+            PERFORM {api}.handle_due(p_now, v_id);
+        END IF;
         v_handled := v_handled + 1;
     END LOOP;
     RETURN v_handled;
@@ -92,10 +103,14 @@ DECLARE
     v_number bigint;
     v_handled integer := 0;
 BEGIN
+    IF EXISTS (SELECT FROM {schema}.gate_timer WHERE due <= p_now) THEN
+        RETURN NULL;
+    END IF;
     IF p_budget > 0 AND NOT EXISTS (SELECT FROM {schema}.live WHERE due <= p_now) THEN
         RETURN 0;
     END IF;
-    SELECT bool_or(NOT (state = 0 AND need_left = 0 AND not_before <= p_now AND coalesce(expires_at > p_now, true)))
+    SELECT bool_or(flags & 2 <> 0
+        OR NOT (state = 0 AND need_left = 0 AND not_before <= p_now AND coalesce(expires_at > p_now, true)))
     INTO v_others
     FROM (SELECT * FROM {schema}.live WHERE due <= p_now ORDER BY due, id LIMIT p_budget) AS first;
     IF v_others THEN
@@ -104,7 +119,7 @@ BEGIN
     FOR v_queue, v_number IN
         WITH first AS MATERIALIZED (
             SELECT id FROM {schema}.live
-            WHERE due <= p_now AND state = 0 AND need_left = 0 AND not_before <= p_now
+            WHERE due <= p_now AND state = 0 AND need_left = 0 AND not_before <= p_now AND flags & 2 = 0
                 AND coalesce(expires_at > p_now, true)
             ORDER BY due, id LIMIT p_budget FOR UPDATE SKIP LOCKED
         ), promoted AS (
@@ -137,6 +152,18 @@ BEGIN
 END
 $$;
 
+-- Forget theoretical arrival times that have passed: they say nothing any more.
+CREATE FUNCTION {api}.drop_idle_rates(p_now bigint, p_budget integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM {schema}.rate WHERE arrival <= p_now) THEN
+        DELETE FROM {schema}.rate WHERE gate = ANY (ARRAY(
+            SELECT gate FROM {schema}.rate WHERE arrival <= p_now ORDER BY arrival, gate LIMIT p_budget
+            FOR UPDATE SKIP LOCKED
+        ));
+    END IF;
+END
+$$;
+
 -- All of a tick: how much was handled, and whether a budget ran out.
 CREATE FUNCTION {api}.work_off(
     p_now bigint, p_exclusive boolean, p_budget integer, OUT handled bigint, OUT more boolean
@@ -157,6 +184,7 @@ BEGIN
         END IF;
     END IF;
     v_retained := {api}.tick_retention(p_now, p_budget);
+    PERFORM {api}.drop_idle_rates(p_now, p_budget);
     handled := v_timers + v_sessions + v_retained;
     more := v_timers >= p_budget OR v_sessions >= p_budget OR v_retained >= p_budget;
 END
@@ -166,6 +194,7 @@ $$;
 CREATE FUNCTION {api}.tick(
     p_now bigint, p_exclusive boolean, p_budget integer, OUT handled bigint, OUT next_due bigint, OUT more boolean
 ) LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;

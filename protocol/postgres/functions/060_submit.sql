@@ -95,6 +95,7 @@ CREATE FUNCTION {api}.submit_alike(
     p_task text, p_queue text, p_language text, p_policy bytea, p_meta bytea, p_band integer, p_delay bigint,
     p_expires bigint, p_retention bigint, p_max_crashes integer
 ) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -139,6 +140,7 @@ CREATE FUNCTION {api}.submit_plain(
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
     p_max_crashes integer[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -180,14 +182,50 @@ BEGIN
 END
 $$;
 
+-- What becomes of an item whose key is held. Modes: 0 reuse, 1 raise, 2 debounce.
+CREATE FUNCTION {api}.held(
+    p_now bigint, p_held {schema}.dedupe, p_mode integer, p_hash bytea, p_arguments bytea, p_delay bigint
+) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    r {schema}.live%ROWTYPE;
+    v_due bigint := CASE WHEN p_delay > 0 THEN p_now + p_delay END;
+BEGIN
+    IF p_mode = 1 THEN
+        RETURN CASE WHEN p_held.hash = p_hash THEN 2 ELSE 5 END;
+    END IF;
+    SELECT * INTO r FROM {schema}.live WHERE id = p_held.id AND epoch = 0;
+    IF p_mode <> 2 OR NOT FOUND THEN
+        RETURN 2;
+    END IF;
+    UPDATE {schema}.call SET arguments = p_arguments WHERE id = r.id;
+    IF r.need_left > 0 THEN
+        UPDATE {schema}.live SET not_before = v_due WHERE id = r.id;
+    ELSIF v_due IS NOT NULL OR r.state <> 1 THEN
+        IF r.lane IS NOT NULL THEN
+            PERFORM {api}.withdraw(p_now, r);
+        END IF;
+        UPDATE {schema}.live SET not_before = v_due, state = CASE WHEN v_due IS NULL THEN 1 ELSE 0 END,
+            reason = CASE WHEN v_due IS NULL THEN 0 ELSE 1 END
+        WHERE id = r.id;
+        IF v_due IS NULL THEN
+            PERFORM {api}.queue_up(p_now, r);
+        END IF;
+    END IF;
+    RETURN 6;
+END
+$$;
+
 -- One item of any kind; the caller holds the app's lock exclusively.
 CREATE FUNCTION {api}.submit_one(
     p_now bigint, p_id bytea, p_task text, p_queue text, p_language text, p_arguments bytea, p_policy bytea,
     p_meta bytea, p_band integer, p_rank_key bigint, p_delay bigint, p_expires bigint, p_retention bigint,
     p_max_crashes integer, p_parent bytea, p_session bigint, p_epoch bigint, p_key bytea, p_phase integer,
-    p_after bytea, p_after_policy integer, p_after_need integer, OUT verdict integer, OUT id bytea
+    p_after bytea, p_after_policy integer, p_after_need integer, p_dedupe_mode integer, p_hash bytea, p_window bigint,
+    p_gates {schema}.gate[], p_flow text, p_weight integer, p_lane bytea, OUT verdict integer, OUT id bytea
 ) LANGUAGE plpgsql AS $$
 DECLARE
+    v_flags integer := CASE WHEN p_lane IS NULL THEN 0 ELSE 2 END;
+    v_held {schema}.dedupe%ROWTYPE;
     v_after bytea[] := {api}.split_ids(p_after);
     v_waits bytea[];
     v_counted integer;
@@ -211,22 +249,29 @@ BEGIN
         verdict := 4;
         RETURN;
     END IF;
-    SELECT d.id INTO id FROM {schema}.dedupe d WHERE d.key = p_key;
+    SELECT d.* INTO v_held FROM {schema}.dedupe d WHERE d.key = p_key AND (d.until IS NULL OR d.until > p_now);
     IF FOUND THEN
-        verdict := 2;
+        id := v_held.id;
+        verdict := {api}.held(p_now, v_held, p_dedupe_mode, p_hash, p_arguments, p_delay);
         RETURN;
     END IF;
     id := p_id;
     verdict := 0;
     INSERT INTO {schema}.queue (name, used) VALUES (p_queue, true) ON CONFLICT (name) DO UPDATE SET used = true;
     INSERT INTO {schema}.call VALUES (p_id, p_task, p_queue, p_language, p_arguments, p_policy, p_meta, p_parent,
-        coalesce((SELECT c.root FROM {schema}.call c WHERE c.id = p_parent), p_parent, p_id), p_now);
+        coalesce((SELECT c.root FROM {schema}.call c WHERE c.id = p_parent), p_parent, p_id), p_now, p_gates, p_flow,
+        p_weight, p_lane);
     INSERT INTO {schema}.live (id, queue, rank, registered_at, retention, max_crashes, state, not_before, expires_at,
-        key, key_phase, after_policy)
+        key, key_phase, after_policy, flags)
     VALUES (p_id, p_queue, (p_band::bigint << 44) + {api}.order_key(p_rank_key), p_now,
         p_retention, p_max_crashes, 1, CASE WHEN p_delay > 0 THEN p_now + p_delay END, p_now + p_expires, p_key,
-        p_phase, p_after_policy);
-    INSERT INTO {schema}.dedupe SELECT p_key, p_id WHERE p_key IS NOT NULL;
+        p_phase, p_after_policy, v_flags);
+    IF p_key IS NOT NULL THEN
+        INSERT INTO {schema}.dedupe
+        VALUES (p_key, p_id, p_dedupe_mode, p_hash, CASE WHEN p_phase = 4 THEN p_now + p_window END)
+        ON CONFLICT (key) DO UPDATE
+        SET id = excluded.id, mode = excluded.mode, hash = excluded.hash, until = excluded.until;
+    END IF;
     v_waits := ARRAY(SELECT a.id FROM unnest(v_after) WITH ORDINALITY AS a (id, place)
                      JOIN {schema}.live l ON l.id = a.id ORDER BY place);
     SELECT count(*) FILTER (WHERE p_after_policy = 1 OR o.status = 'success') INTO v_counted
@@ -243,6 +288,8 @@ BEGIN
         UPDATE {schema}.live l SET state = 0, reason = 2, need_left = v_need WHERE l.id = p_id;
     ELSIF p_delay > 0 THEN
         UPDATE {schema}.live l SET state = 0, reason = 1 WHERE l.id = p_id;
+    ELSIF v_flags = 2 THEN
+        PERFORM {api}.enter_lane(p_now, p_id);
     ELSE
         PERFORM {api}.wake(p_queue);
     END IF;
@@ -250,15 +297,18 @@ END
 $$;
 
 -- Items of any kind, in order, each seeing those before it. Exclusive.
--- Reply: verdict (0 created, 1 existing, 2 deduped, 3 stale parent, 4 unknown dependency) and id each, in order.
+-- Reply: verdict (0 created, 1 existing, 2 deduped, 3 stale parent, 4 unknown dependency, 5 different, 6 debounced) and id each,
+-- in order. Gates come as the text of an array, by name.
 CREATE FUNCTION {api}.submit(
     p_now bigint,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_rank_keys bigint[], p_delays bigint[], p_expires bigint[],
     p_retentions bigint[], p_max_crashes integer[], p_parents bytea[], p_sessions bigint[], p_epochs bigint[],
-    p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[],
-    p_after_needs integer[]
+    p_keys bytea[], p_phases integer[], p_afters bytea[], p_after_policies integer[], p_after_needs integer[],
+    p_dedupe_modes integer[], p_hashes bytea[], p_windows bigint[], p_gates text[], p_flows text[],
+    p_weights integer[], p_lanes bytea[]
 ) RETURNS TABLE (verdict integer, id bytea) LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -273,8 +323,9 @@ BEGIN
         SELECT s.verdict, s.id INTO verdict, id FROM {api}.submit_one(
             v_now, p_ids[i], p_tasks[i], p_queues[i], p_languages[i], p_arguments[i], p_policies[i], p_metas[i],
             p_bands[i], p_rank_keys[i], p_delays[i], p_expires[i], p_retentions[i], p_max_crashes[i], p_parents[i],
-            p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i],
-            p_after_needs[i]) AS s;
+            p_sessions[i], p_epochs[i], p_keys[i], p_phases[i], p_afters[i], p_after_policies[i], p_after_needs[i],
+            p_dedupe_modes[i], p_hashes[i], p_windows[i], p_gates[i]::{schema}.gate[], p_flows[i], p_weights[i],
+            p_lanes[i]) AS s;
         RETURN NEXT;
     END LOOP;
     PERFORM {api}.wake_for_timer(v_before);
@@ -283,19 +334,31 @@ $$;
 
 -- submit_within: submit in a transaction of the user's own: the invocations exist if and only if it commits.
 -- It takes no lock of the app, because nobody knows how long that transaction lasts; so nothing that comes after others
--- or has a key. Everybody who listens is woken at its commit.
+-- or has a key, and what has gates is delayed until now: a tick puts it into its lane. Everybody who listens is woken at its commit.
 CREATE FUNCTION {api}.submit_within(
     p_now bigint,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
     p_metas bytea[], p_bands integer[], p_keys bigint[], p_delays bigint[], p_expires bigint[], p_retentions bigint[],
-    p_max_crashes integer[]
+    p_max_crashes integer[], p_gates text[], p_flows text[], p_weights integer[], p_lanes bytea[]
 ) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint := {api}.clock(p_now);
+    v_fresh bytea[];
 BEGIN
-    RETURN QUERY SELECT * FROM {api}.place_plain(v_now, NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments, p_policies, p_metas,
-        p_bands, p_keys, {api}.delays_from(v_now, p_delays), p_expires, p_retentions, p_max_crashes);
+    v_fresh := ARRAY(SELECT * FROM {api}.place_plain(v_now, NULL, NULL, p_ids, p_tasks, p_queues, p_languages, p_arguments,
+        p_policies, p_metas, p_bands, p_keys, {api}.delays_from(v_now, p_delays), p_expires, p_retentions,
+        p_max_crashes));
+    RETURN QUERY SELECT unnest(v_fresh);
+    FOR i IN 1 .. cardinality(p_lanes) LOOP
+        CONTINUE WHEN p_lanes[i] IS NULL OR p_ids[i] <> ALL (v_fresh);
+        UPDATE {schema}.call
+        SET gates = p_gates[i]::{schema}.gate[], flow = p_flows[i], weight = p_weights[i], lane = p_lanes[i]
+        WHERE id = p_ids[i];
+        UPDATE {schema}.live SET flags = 2, state = 0, reason = 1, not_before = coalesce(not_before, v_now)
+        WHERE id = p_ids[i];
+    END LOOP;
     PERFORM pg_notify('{schema}', '*');
 END
 $$;

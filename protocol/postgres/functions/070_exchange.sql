@@ -1,16 +1,17 @@
 -- exchange: the one round trip of a session: renew, settle, report, tick, claim, fetch messages, in this order.
 
 -- Completions whose end nobody but watchers waits for, all at once, each invocation once. Reply: the places of those that
--- were accepted.
--- The caller holds the lock of watchers, so whoever watches one of them is seen.
+-- were accepted. What has gates takes the exclusive lock.
+-- The caller holds the lock of watchers or the exclusive one, so whoever watches one of them is seen.
 CREATE FUNCTION {api}.settle_plain(
-    p_now bigint, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
+    p_now bigint, p_exclusive boolean, p_session bigint, p_ids bytea[], p_epochs bigint[], p_kinds integer[], p_ran bigint[],
     p_workers bigint[], p_payloads bytea[], p_texts text[]
 ) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
     v_places integer[];
     v_flags integer;
     v_keyed bytea[];
+    v_gated integer[];
     v_told bigint[];
     v_session bigint;
 BEGIN
@@ -47,10 +48,17 @@ BEGIN
         RETURNING session
     )
     SELECT coalesce(array_agg(place::integer), '{}'), coalesce(bit_or(flags), 0),
-        array_agg(id) FILTER (WHERE key IS NOT NULL), (SELECT array_agg(DISTINCT session) FROM sent)
-    INTO v_places, v_flags, v_keyed, v_told FROM gone;
+        array_agg(id) FILTER (WHERE key IS NOT NULL), (SELECT array_agg(DISTINCT session) FROM sent),
+        array_agg(place ORDER BY place) FILTER (WHERE flags & 2 <> 0)
+    INTO v_places, v_flags, v_keyed, v_told, v_gated FROM gone;
     IF v_flags & 1 <> 0 THEN
         RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'somebody waits';
+    ELSIF v_flags & 2 <> 0 THEN
+        IF NOT p_exclusive THEN
+            RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'gates';
+        END IF;
+        PERFORM {api}.end_all_gated(p_now, ARRAY(SELECT p_ids[place] FROM unnest(v_gated) AS place),
+            ARRAY(SELECT p_kinds[place] FROM unnest(v_gated) AS place));
     END IF;
     IF v_keyed IS NOT NULL THEN
         PERFORM {api}.free_keys(v_keyed);
@@ -61,6 +69,14 @@ BEGIN
         END LOOP;
     END IF;
     RETURN v_places;
+END
+$$;
+
+-- Whether these completions may be settled all at once, by somebody who holds the app's lock exclusively.
+CREATE FUNCTION {api}.are_ends(p_ids bytea[], p_kinds integer[]) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN p_kinds <@ ARRAY[0, 1, 2] AND (SELECT count(DISTINCT id) FROM unnest(p_ids) AS id) = cardinality(p_ids)
+        AND (SELECT coalesce(bit_or(flags), 0) & 1 = 0 FROM {schema}.live WHERE id = ANY (p_ids));
 END
 $$;
 
@@ -94,6 +110,9 @@ BEGIN
         RETURN;
     END IF;
     PERFORM {api}.note_run(p_now, p_id, p_ran, p_worker);
+    IF r.flags & 2 <> 0 AND p_kind IN (0, 1, 3, 5) THEN
+        PERFORM {api}.report(p_now, p_id, {api}.gates_of(p_id), p_kind <> 0);
+    END IF;
     CASE p_kind
     WHEN 0 THEN
         PERFORM {api}.end_run(p_now, p_id, 'success', p_payload, '', p_session);
@@ -142,7 +161,7 @@ END
 $$;
 
 -- Let up to `p_want` suspended invocations of the session go on.
-CREATE FUNCTION {api}.claim_resumable(p_now bigint, p_session bigint, p_want integer)
+CREATE FUNCTION {api}.claim_resumable(p_now bigint, p_exclusive boolean, p_session bigint, p_want integer)
 RETURNS SETOF {api}.reply LANGUAGE plpgsql AS $$
 DECLARE
     r {schema}.live%ROWTYPE;
@@ -150,9 +169,16 @@ DECLARE
 BEGIN
     v_reply.what := 2;
     v_reply.place := 0;
-    FOR r IN
-        SELECT * FROM {schema}.live WHERE owner = p_session AND state = 1 ORDER BY rank, id LIMIT p_want FOR UPDATE
-    LOOP
+    WHILE v_reply.place < p_want LOOP
+        SELECT * INTO r FROM {schema}.live WHERE owner = p_session AND state = 1 AND parked IS NULL
+        ORDER BY owner, rank, id LIMIT 1 FOR UPDATE;
+        EXIT WHEN NOT FOUND;
+        IF r.flags & 2 <> 0 THEN
+            IF NOT p_exclusive THEN
+                RAISE EXCEPTION USING ERRCODE = 'PN002', MESSAGE = 'gates';
+            END IF;
+            CONTINUE WHEN NOT {api}.may_go_on(p_now, r);
+        END IF;
         PERFORM {api}.write_attempt(p_now, r.id, 11, '', '');
         UPDATE {schema}.live SET state = 2, suspended_at = NULL, waits = NULL, timed_out = false WHERE id = r.id;
         v_reply.id := r.id;
@@ -187,6 +213,7 @@ CREATE FUNCTION {api}.exchange(
     p_want integer, p_queues text[], p_claims_new boolean, p_rank_before bigint, p_awaited boolean,
     p_sleeps boolean, p_budget integer
 ) RETURNS SETOF {api}.reply LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -203,6 +230,8 @@ DECLARE
     v_timer bigint;
     v_lease bigint;
     v_more boolean := false;
+    v_gated boolean;
+    v_looked integer := 0;
     v_has_news boolean := p_exclusive OR cardinality(p_ids) > 0 OR cardinality(p_started) > 0 OR cardinality(p_noted) > 0;
 BEGIN
     PERFORM {api}.lock_app(p_exclusive);
@@ -215,6 +244,8 @@ BEGIN
 
     IF p_exclusive THEN
         v_before := {api}.first_due();
+    END IF;
+    IF p_exclusive AND NOT {api}.are_ends(p_ids, p_kinds) THEN
         FOR i IN 1 .. cardinality(p_ids) LOOP
             SELECT s.verdict, s.ids INTO v_reply.n1, v_ids FROM {api}.settle_one(v_now, p_session, p_ids[i],
                 p_epochs[i], p_kinds[i], p_ran[i], p_workers[i], p_payloads[i], p_texts[i], p_delays[i], p_numbers[i])
@@ -227,8 +258,10 @@ BEGIN
             END IF;
         END LOOP;
     ELSIF cardinality(p_ids) > 0 THEN
-        PERFORM {api}.lock_watchers(false);
-        v_places := {api}.settle_plain(v_now, p_session, p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads,
+        IF NOT p_exclusive THEN
+            PERFORM {api}.lock_watchers(false);
+        END IF;
+        v_places := {api}.settle_plain(v_now, p_exclusive, p_session, p_ids, p_epochs, p_kinds, p_ran, p_workers, p_payloads,
             p_texts);
         IF cardinality(v_places) < cardinality(p_ids) THEN
             FOR i IN 1 .. cardinality(p_ids) LOOP
@@ -242,25 +275,30 @@ BEGIN
         PERFORM {api}.note_started(v_now, p_session, p_started, p_started_epochs, p_started_workers, p_started_ago);
     END IF;
 
-    -- Three looks at the heads of indexes spare a tick that would find nothing.
+    -- A few looks at the heads of indexes spare a tick that would find nothing.
+    v_gated := EXISTS (SELECT FROM {schema}.meta WHERE name = 'gates');
     v_timer := (SELECT due FROM {schema}.live WHERE due IS NOT NULL ORDER BY due LIMIT 1);
+    IF v_gated THEN
+        v_timer := least(v_timer, (SELECT due FROM {schema}.gate_timer ORDER BY due LIMIT 1));
+    END IF;
     v_lease := (SELECT expires_at FROM {schema}.session WHERE ended_at IS NULL ORDER BY expires_at LIMIT 1);
     IF p_budget <= 0 OR v_timer <= v_now OR v_lease <= v_now
         OR (SELECT expires_at FROM {schema}.outcome WHERE expires_at IS NOT NULL ORDER BY expires_at LIMIT 1) <= v_now
     THEN
         SELECT w.more INTO v_more FROM {api}.work_off(v_now, p_exclusive, p_budget) AS w;
+        v_gated := v_gated OR EXISTS (SELECT FROM {schema}.meta WHERE name = 'gates');
         v_timer := v_now;
         v_has_news := true;
     END IF;
     v_left := p_want;
-    IF p_want > 0 AND EXISTS (SELECT FROM {schema}.live WHERE owner = p_session AND state = 1) THEN
-        v_resumed := ARRAY(SELECT r FROM {api}.claim_resumable(v_now, p_session, p_want) AS r);
+    IF p_want > 0 AND EXISTS (SELECT FROM {schema}.live WHERE owner = p_session AND state = 1 AND parked IS NULL) THEN
+        v_resumed := ARRAY(SELECT r FROM {api}.claim_resumable(v_now, p_exclusive, p_session, p_want) AS r);
         RETURN QUERY SELECT * FROM unnest(v_resumed);
         v_left := v_left - (SELECT count(*) FROM unnest(v_resumed) AS r WHERE r.what = 2);
     END IF;
     IF p_claims_new AND v_left > 0 THEN
-        v_taken := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before, p_awaited, v_left,
-            v_low, v_low_until);
+        SELECT c.taken, c.looked INTO v_taken, v_looked FROM {api}.claim_new(v_now, p_exclusive, p_session, p_queues,
+            p_rank_before, p_awaited, v_left, v_low, v_low_until, v_gated) AS c;
         v_left := v_left - cardinality(v_taken);
     END IF;
     IF p_exclusive THEN
@@ -270,9 +308,9 @@ BEGIN
         -- Submissions that began before this moment are over once the lock is held, so a second look sees them; those
         -- that begin later wait for the lock and see the sleeper. Nobody sleeps beside work that nobody will ring for.
         PERFORM {api}.lock_sleepers(true);
-        IF p_claims_new THEN
-            v_late := {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before, p_awaited, v_left,
-                0, 0);
+        IF p_claims_new AND NOT p_exclusive THEN
+            SELECT c.taken INTO v_late FROM {api}.claim_new(v_now, p_exclusive, p_session, p_queues, p_rank_before,
+                p_awaited, v_left, 0, 0, v_gated) AS c;
             v_taken := v_taken || v_late;
             v_left := v_left - cardinality(v_late);
         END IF;
@@ -294,7 +332,7 @@ BEGIN
     v_reply.what := 5;
     -- Without timers nothing since the look can have changed when the next thing is due.
     v_reply.n1 := CASE WHEN v_timer IS NULL AND NOT p_exclusive THEN v_lease - v_now ELSE {api}.next_due(v_now) END;
-    v_reply.n2 := v_more::integer;
+    v_reply.n2 := (v_more OR v_looked >= 256)::integer;
     RETURN NEXT v_reply;
 END
 $$;

@@ -15,6 +15,7 @@ $$;
 
 -- close_session: end a session in good order: what it owns is READY again at once, uncounted. Exclusive.
 CREATE FUNCTION {api}.close_session(p_now bigint, p_session bigint) RETURNS void LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     PERFORM {api}.lock_app(true);

@@ -5,6 +5,7 @@
 -- again by its client, whose bell tells it that it was cut off, so the disk is not waited for.
 CREATE FUNCTION {api}.watch(p_now bigint, p_session bigint, p_ids bytea[]) RETURNS SETOF {api}.reply
 LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_reply {api}.reply;
@@ -45,6 +46,7 @@ $$;
 -- Reply: ids as given, then with `p_tree` everything below them by id; 0 cancelled, 1 requested, 2 final, 3 unknown.
 CREATE FUNCTION {api}.cancel(p_now bigint, p_ids bytea[], p_tree boolean, p_detail text)
 RETURNS TABLE (id bytea, verdict integer) LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now bigint;
@@ -103,9 +105,11 @@ $$;
 
 -- requeue: put final invocations back to READY; the outcome moves to the attempts. Exclusive.
 CREATE FUNCTION {api}.requeue(p_now bigint, p_ids bytea[]) RETURNS SETOF bytea LANGUAGE plpgsql
+SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     o {schema}.outcome%ROWTYPE;
+    r {schema}.live%ROWTYPE;
     v_id bytea;
 BEGIN
     PERFORM {api}.lock_app(true);
@@ -118,10 +122,10 @@ BEGIN
         VALUES (o.id, o.attempt, o.epoch, 10, o.session, o.worker, coalesce(o.claimed_at, o.registered_at),
             o.started_at, o.ended_at, CASE WHEN o.status = 'failed' THEN o.payload ELSE '' END, o.status);
         INSERT INTO {schema}.live
-            (id, queue, rank, registered_at, retention, max_crashes, state, reason, epoch, key, key_phase)
+            (id, queue, rank, registered_at, retention, max_crashes, state, reason, epoch, key, key_phase, flags)
         VALUES (o.id, o.queue, (o.band::bigint << 44) + nextval('{schema}.rank_sequence'), o.registered_at,
-            o.retention, o.max_crashes, 1, 10, o.epoch, o.key, o.key_phase);
-        PERFORM {api}.wake(o.queue);
+            o.retention, o.max_crashes, 1, 10, o.epoch, o.key, o.key_phase, {api}.gate_flag(o.id)) RETURNING * INTO r;
+        PERFORM {api}.queue_up({api}.clock(p_now), r);
         RETURN NEXT v_id;
     END LOOP;
 END
@@ -148,6 +152,7 @@ BEGIN
     v_ids := ARRAY(SELECT id FROM {schema}.call ORDER BY id LIMIT p_budget);
     PERFORM {api}.forget(v_ids);
     DELETE FROM {schema}.dedupe d USING {schema}.live l WHERE l.id = ANY (v_ids) AND d.key = l.key AND d.id = l.id;
+    PERFORM {api}.purge_gated({api}.clock(p_now), v_ids);
     DELETE FROM {schema}.live WHERE id = ANY (v_ids);
     DELETE FROM {schema}.call WHERE id = ANY (v_ids);
     DELETE FROM {schema}.attempt WHERE id = ANY (v_ids);
@@ -160,6 +165,7 @@ BEGIN
     more := went + cardinality(v_keys) >= p_budget;
     IF NOT more THEN
         DELETE FROM {schema}.inbox;
+        PERFORM {api}.forget_gates();
     END IF;
 END
 $$;

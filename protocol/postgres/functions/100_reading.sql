@@ -9,7 +9,7 @@ CREATE TYPE {api}.snapshot AS (
     cancel_requested boolean, registered_at bigint, claimed_at bigint, started_at bigint, suspended_at bigint,
     status text, payload bytea, why text, o_attempt integer, o_crashes integer, o_epoch bigint, o_session bigint,
     o_worker bigint, o_registered_at bigint, o_claimed_at bigint, o_started_at bigint, o_ended_at bigint,
-    o_expires_at bigint, attempts jsonb, progress bytea
+    o_expires_at bigint, attempts jsonb, progress bytea, gates jsonb, flow text, weight smallint, gate text
 );
 
 CREATE FUNCTION {api}.snapshots(p_now bigint, p_ids bytea[]) RETURNS SETOF {api}.snapshot LANGUAGE sql STABLE AS $$
@@ -20,7 +20,8 @@ CREATE FUNCTION {api}.snapshots(p_now bigint, p_ids bytea[]) RETURNS SETOF {api}
         o.claimed_at, o.started_at, o.ended_at, o.expires_at,
         (SELECT jsonb_agg(jsonb_build_array(a.number, a.epoch, a.reason, a.session, a.worker, a.claimed_at,
             a.started_at, a.ended_at, encode(a.error, 'hex'), a.detail, a.suspended_at) ORDER BY a.position)
-        FROM {schema}.attempt a WHERE a.id = c.id), p.body
+        FROM {schema}.attempt a WHERE a.id = c.id), p.body, to_jsonb(c.gates), c.flow, c.weight,
+        CASE WHEN l.lane IS NULL THEN l.parked ELSE {api}.parked_before(l.lane) END
     FROM unnest(p_ids) WITH ORDINALITY AS w (id, place)
     JOIN {schema}.call c ON c.id = w.id
     LEFT JOIN {schema}.live l ON l.id = w.id
@@ -34,18 +35,20 @@ CREATE FUNCTION {api}.outcomes(p_now bigint, p_ids bytea[]) RETURNS SETOF {api}.
     SELECT * FROM {api}.outcome_rows(0, p_ids) WHERE NOT EXISTS (SELECT FROM {api}.seal)
 $$;
 
--- Where invocations stand: a status, or state, reason and whether it began.
+-- Where invocations stand: a status, or state, reason, whether it began, and whether its lane waits for a gate.
 CREATE FUNCTION {api}.standings(p_now bigint, p_ids bytea[])
-RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started boolean) LANGUAGE sql STABLE AS $$
-    SELECT w.id, o.status, l.state, l.reason, l.started_at IS NOT NULL
+RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started boolean, parked boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT w.id, o.status, l.state, l.reason, l.started_at IS NOT NULL, {api}.parked_before(l.lane) IS NOT NULL
     FROM unnest(p_ids) AS w (id) LEFT JOIN {schema}.outcome o ON o.id = w.id LEFT JOIN {schema}.live l ON l.id = w.id
     WHERE NOT EXISTS (SELECT FROM {api}.seal)
 $$;
 
 -- A part of all invocations, newest id first; filters that are NULL match everything.
 CREATE FUNCTION {api}.scan(p_now bigint, p_before bytea, p_task text, p_queue text, p_parent bytea, p_budget integer)
-RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started boolean) LANGUAGE sql STABLE AS $$
-    SELECT c.id, o.status, l.state, l.reason, l.started_at IS NOT NULL
+RETURNS TABLE (id bytea, status text, state smallint, reason smallint, started boolean, parked boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT c.id, o.status, l.state, l.reason, l.started_at IS NOT NULL, {api}.parked_before(l.lane) IS NOT NULL
     FROM (
         SELECT id FROM {schema}.call
         WHERE (p_before IS NULL OR id < p_before) AND (p_task IS NULL OR task_id = p_task)
@@ -83,11 +86,13 @@ END
 $$;
 
 CREATE FUNCTION {api}.tally(p_now bigint, p_task text)
-RETURNS TABLE (status text, state smallint, reason smallint, started boolean, number bigint) LANGUAGE sql STABLE AS $$
-    SELECT o.status, l.state, l.reason, l.started_at IS NOT NULL, count(*)
+RETURNS TABLE (status text, state smallint, reason smallint, started boolean, parked boolean, number bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT o.status, l.state, l.reason, l.started_at IS NOT NULL, a.parked IS NOT NULL, count(*)
     FROM {schema}.call c LEFT JOIN {schema}.outcome o ON o.id = c.id LEFT JOIN {schema}.live l ON l.id = c.id
+    LEFT JOIN {schema}.lane a ON a.key = l.lane
     WHERE (p_task IS NULL OR c.task_id = p_task) AND NOT EXISTS (SELECT FROM {api}.seal)
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5
 $$;
 
 CREATE FUNCTION {api}.children(p_now bigint, p_parent bytea) RETURNS SETOF bytea LANGUAGE sql STABLE AS $$
@@ -96,13 +101,13 @@ $$;
 
 CREATE FUNCTION {api}.queue_stats(p_now bigint)
 RETURNS TABLE (queue text, ready bigint, delayed bigint, running bigint, suspended bigint, oldest bigint,
-    paused boolean, listeners bigint) LANGUAGE sql STABLE AS $$
-    SELECT q.name, count(l.id) FILTER (WHERE l.state = 1 AND l.owner IS NULL), count(l.id) FILTER (WHERE l.state = 0),
+    paused boolean, listeners bigint, blocked bigint) LANGUAGE sql STABLE AS $$
+    SELECT q.name, count(l.id) FILTER (WHERE l.state = 1 AND l.owner IS NULL AND a.parked IS NULL), count(l.id) FILTER (WHERE l.state = 0),
         count(l.id) FILTER (WHERE l.state = 2),
         count(l.id) FILTER (WHERE l.state = 3 OR (l.state = 1 AND l.owner IS NOT NULL)),
-        min(l.registered_at) FILTER (WHERE l.state = 1 AND l.owner IS NULL), q.paused,
-        (SELECT count(*) FROM {api}.listeners(q.name))
-    FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name
+        min(l.registered_at) FILTER (WHERE l.state = 1 AND l.owner IS NULL AND a.parked IS NULL), q.paused,
+        (SELECT count(*) FROM {api}.listeners(q.name)), count(a.parked)
+    FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name LEFT JOIN {schema}.lane a ON a.key = l.lane
     WHERE (q.used OR q.paused) AND NOT EXISTS (SELECT FROM {api}.seal)
     GROUP BY q.name, q.paused ORDER BY q.name COLLATE "C"
 $$;
@@ -113,9 +118,14 @@ RETURNS TABLE (now bigint, queue text, paused boolean, owner bigint, ahead bigin
     SELECT {api}.clock(p_now), c.queue, coalesce(q.paused, false), l.owner,
         CASE WHEN l.state = 1 AND l.owner IS NULL THEN (
             SELECT count(*) FROM (
-                SELECT FROM {schema}.live other
-                WHERE other.queue = l.queue AND other.state = 1 AND other.owner IS NULL
-                    AND (other.rank, other.id) < (l.rank, l.id) LIMIT p_most
+                (SELECT FROM {schema}.live other
+                WHERE other.queue = l.queue AND other.state = 1 AND other.owner IS NULL AND other.lane IS NULL
+                    AND (other.rank, other.id) < (l.rank, l.id) LIMIT p_most)
+                UNION ALL
+                (SELECT FROM {schema}.live other
+                WHERE other.queue = l.queue AND other.lane IS NOT NULL
+                    AND (other.rank, other.id) < (l.rank, l.id) LIMIT p_most)
+                LIMIT p_most
             ) AS before
         ) ELSE 0 END
     FROM {schema}.call c LEFT JOIN {schema}.queue q ON q.name = c.queue LEFT JOIN {schema}.live l ON l.id = c.id
@@ -124,9 +134,10 @@ $$;
 
 -- What an invocation waits for.
 CREATE FUNCTION {api}.awaited(p_now bigint, p_id bytea)
-RETURNS TABLE (id bytea, task_id text, status text, state smallint, reason smallint, started boolean)
+RETURNS TABLE (id bytea, task_id text, status text, state smallint, reason smallint, started boolean, parked boolean)
 LANGUAGE sql STABLE AS $$
-    SELECT w.waited, c.task_id, o.status, l.state, l.reason, l.started_at IS NOT NULL
+    SELECT w.waited, c.task_id, o.status, l.state, l.reason, l.started_at IS NOT NULL,
+        {api}.parked_before(l.lane) IS NOT NULL
     FROM {schema}.wait w JOIN {schema}.call c ON c.id = w.waited
     LEFT JOIN {schema}.outcome o ON o.id = w.waited LEFT JOIN {schema}.live l ON l.id = w.waited
     WHERE w.waiter = p_id AND NOT EXISTS (SELECT FROM {api}.seal) ORDER BY w.waited

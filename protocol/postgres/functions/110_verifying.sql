@@ -41,6 +41,8 @@ $$;
 CREATE FUNCTION {api}.verify(p_now bigint) RETURNS TABLE (invariant text, id bytea, detail text)
 LANGUAGE sql STABLE AS $$
     SELECT * FROM {api}.violations() WHERE NOT EXISTS (SELECT FROM {api}.seal)
+    UNION ALL
+    SELECT * FROM {api}.gate_violations({api}.clock(p_now))
 $$;
 
 -- Rebuild what follows from the records. Exclusive.
@@ -52,6 +54,7 @@ BEGIN
         OR NOT EXISTS (SELECT FROM {schema}.live l WHERE l.id = w.waited);
     UPDATE {schema}.live SET flags = flags | 1
     WHERE flags & 1 = 0 AND id IN (SELECT waited FROM {schema}.wait);
+    PERFORM {api}.rebuild_gates({api}.clock(p_now));
 END
 $$;
 

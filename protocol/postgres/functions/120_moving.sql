@@ -98,6 +98,35 @@ RETURNS TABLE (next_rank bigint, last_session bigint, paused text[], used text[]
         ARRAY(SELECT name FROM {schema}.queue q WHERE q.used ORDER BY name COLLATE "C")
 $$;
 
+-- move_gates: rates that are still to come, and breakers that are not at rest.
+CREATE FUNCTION {api}.move_gates(p_now bigint)
+RETURNS TABLE (name text, arrival bigint, failures bigint, open_since bigint, open_until bigint) LANGUAGE sql STABLE AS $$
+    SELECT gate, arrival, NULL::bigint, NULL::bigint, NULL::bigint FROM {schema}.rate WHERE arrival > {api}.clock(p_now)
+    UNION ALL
+    SELECT gate, NULL, failures, open_since, open_until FROM {schema}.breaker
+    ORDER BY 1
+$$;
+
+-- move_settings: what was set by hand.
+CREATE FUNCTION {api}.move_settings(p_now bigint) RETURNS SETOF {schema}.setting LANGUAGE sql STABLE AS $$
+    SELECT * FROM {schema}.setting ORDER BY name
+$$;
+
+-- move_gates_in: know settings, rates and breakers of the other store. Safe to repeat.
+CREATE FUNCTION {api}.move_gates_in(p_now bigint, p_seal text, p_settings json, p_rates json, p_breakers json) RETURNS void
+LANGUAGE plpgsql SET pynenc.moving = 'on' AS $$
+BEGIN
+    PERFORM {api}.require_seal(p_seal);
+    INSERT INTO {schema}.setting SELECT * FROM json_populate_recordset(NULL::{schema}.setting, p_settings)
+    ON CONFLICT (name) DO UPDATE SET most = excluded.most, more = excluded.more;
+    INSERT INTO {schema}.rate AS r SELECT * FROM json_populate_recordset(NULL::{schema}.rate, p_rates)
+    ON CONFLICT (gate) DO UPDATE SET arrival = greatest(r.arrival, excluded.arrival);
+    INSERT INTO {schema}.breaker SELECT * FROM json_populate_recordset(NULL::{schema}.breaker, p_breakers)
+    ON CONFLICT (gate) DO UPDATE
+    SET failures = excluded.failures, open_since = excluded.open_since, open_until = excluded.open_until;
+END
+$$;
+
 -- move_header_in: go on with numbers where the other store stopped; know its queues and its ended sessions, which come as
 -- rows in JSON. Safe to repeat.
 CREATE FUNCTION {api}.move_header_in(
@@ -121,17 +150,19 @@ END
 $$;
 
 -- move_out: the next invocations by id, with what their snapshots do not tell: the key only of its holder, those that it
--- comes after laid end to end.
+-- comes after laid end to end, the units that they keep.
 CREATE FUNCTION {api}.move_out(p_now bigint, p_after bytea, p_budget integer) RETURNS TABLE (
     id bytea, band bigint, retention bigint, max_crashes integer, after_policy smallint, key bytea, key_phase smallint,
-    edges bytea
+    key_mode smallint, key_hash bytea, key_window bigint, edges bytea, units jsonb
 ) LANGUAGE sql STABLE AS $$
     SELECT c.id, coalesce(l.rank >> 44, o.band), CASE WHEN l.id IS NULL THEN o.retention ELSE l.retention END,
         coalesce(l.max_crashes, o.max_crashes), coalesce(l.after_policy, 0::smallint), d.key,
-        coalesce(l.key_phase, o.key_phase),
-        (SELECT string_agg(w.waited, ''::bytea ORDER BY w.waited) FROM {schema}.wait w WHERE w.waiter = c.id)
+        coalesce(l.key_phase, o.key_phase), d.mode, d.hash, coalesce(d.until - c.created_at, 0),
+        (SELECT string_agg(w.waited, ''::bytea ORDER BY w.waited) FROM {schema}.wait w WHERE w.waiter = c.id),
+        (SELECT jsonb_agg(jsonb_build_array(u.gate, u.since, u.most) ORDER BY u.gate)
+        FROM unnest(c.gates) AS g JOIN {schema}.unit u ON u.gate = g.name AND u.id = c.id)
     FROM (
-        SELECT call.id FROM {schema}.call WHERE p_after IS NULL OR call.id > p_after ORDER BY call.id LIMIT p_budget
+        SELECT call.id, call.created_at, call.gates FROM {schema}.call WHERE p_after IS NULL OR call.id > p_after ORDER BY call.id LIMIT p_budget
     ) AS c
     LEFT JOIN {schema}.live l ON l.id = c.id
     LEFT JOIN {schema}.outcome o ON o.id = c.id
@@ -150,10 +181,11 @@ $$;
 -- each table, in JSON. All or none; safe to repeat.
 CREATE FUNCTION {api}.move_in(
     p_now bigint, p_seal text, p_calls json, p_lives json, p_outcomes json, p_attempts json, p_progress json,
-    p_waits json, p_keys json
+    p_waits json, p_keys json, p_units json
 ) RETURNS void LANGUAGE plpgsql SET pynenc.moving = 'on' AS $$
 DECLARE
     v_fresh bytea[];
+    v_id bytea;
 BEGIN
     PERFORM {api}.require_seal(p_seal);
     WITH fresh AS (
@@ -183,6 +215,13 @@ BEGIN
     SELECT * FROM json_populate_recordset(NULL::{schema}.wait, p_waits) WHERE waiter = ANY (v_fresh);
     INSERT INTO {schema}.dedupe
     SELECT * FROM json_populate_recordset(NULL::{schema}.dedupe, p_keys) WHERE id = ANY (v_fresh);
+    INSERT INTO {schema}.unit
+    SELECT * FROM json_populate_recordset(NULL::{schema}.unit, p_units) WHERE id = ANY (v_fresh);
+    FOR v_id IN
+        SELECT id FROM {schema}.live WHERE id = ANY (v_fresh) AND state = 1 AND flags & 2 <> 0 ORDER BY id
+    LOOP
+        PERFORM {api}.enter_lane({api}.clock(p_now), v_id);
+    END LOOP;
 END
 $$;
 
@@ -213,6 +252,7 @@ BEGIN
     IF NOT v_more THEN
         DELETE FROM {schema}.session;
         DELETE FROM {schema}.queue;
+        DELETE FROM {schema}.setting;
     END IF;
     RETURN v_more::integer;
 END

@@ -34,7 +34,7 @@ class PostgresqlBackend(Backend):
         self.database = Database(location, clock)
         self.url = location.public_url
         self.capabilities = Capabilities(
-            across_processes=True, durability=_SURVIVES[location.durability], push=not location.pooled
+            across_processes=True, durability=_SURVIVES[location.durability], push=not location.pooled, gates=True
         )
         self.orchestrator: Orchestrator = PostgresqlOrchestrator(self.database, self._bells)
         self.state_backend: StateBackend = PostgresqlStateBackend(self.database)

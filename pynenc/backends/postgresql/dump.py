@@ -6,6 +6,7 @@ from typing import Any
 
 from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.postgresql.database import Database
+from pynenc.backends.postgresql.gates import setting_of
 from pynenc.backends.postgresql.rows import message_of, session_of, snapshot_of
 from pynenc.io import Op
 
@@ -41,7 +42,13 @@ def dump(database: Database) -> Op[dict[str, Any]]:
             state["waits"].setdefault(one.hex(), []).append(other.hex())
         else:
             state["watches"].setdefault(str(number), []).append(one.hex())
-    return state
+    gates: dict[str, Any] = {}
+    for part, name, facts in (yield from database.call("dump_gates")):
+        gates.setdefault(part, {})[name] = facts
+    settings = yield from database.call("list_gates")
+    if settings:
+        gates["settings"] = {row[0]: plain(setting_of(row)) for row in settings}
+    return {**state, "gates": gates} if gates else state
 
 
 def _add(state: dict[str, Any], row: tuple[Any, ...]) -> None:

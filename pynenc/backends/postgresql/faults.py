@@ -26,6 +26,11 @@ _GONE = ("08", "57P", "53300")
 class NotPlain(Exception):
     """The operation met something that takes the exclusive lock; nothing was done."""
 
+    @property
+    def is_gated(self) -> bool:
+        """Whether that was a gate."""
+        return str(self) == "gates"
+
 
 def was_undone(error: psycopg.Error) -> bool:
     """Whether the server took everything back and another attempt may succeed."""

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from pynenc.backends.gate_checks import check_setting
 from pynenc.backends.postgresql.arrays import byteas
 from pynenc.backends.postgresql.database import Database, Rows
 from pynenc.backends.postgresql.doorbell import Bells
 from pynenc.backends.postgresql.faults import NotPlain
+from pynenc.backends.postgresql.gates import fact_of, setting_numbers, setting_of
 from pynenc.backends.postgresql.requests import (
     EXCHANGE,
     SUBMIT,
     SUBMIT_ALIKE,
+    SUBMIT_GATED,
     SUBMIT_PLAIN,
     alike_arguments,
     are_alike,
     common_parent,
     exchange_columns,
+    gate_columns,
     is_plain,
     rare_columns,
     submission_columns,
@@ -33,8 +38,8 @@ from pynenc.backends.postgresql.rows import (
     snapshot_of,
     status_of,
 )
-from pynenc.backends.ungated import refuse_gates
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     Awaited,
@@ -66,6 +71,7 @@ from pynenc.ports.orchestrator import Orchestrator
 
 MOST_AHEAD = 10_000
 MOST_NAMED = 20
+_GATED_S = 1.0
 _ACCEPTED = CompletionReply(Verdict.ACCEPTED)
 
 
@@ -75,6 +81,8 @@ class PostgresqlOrchestrator(Orchestrator):
     def __init__(self, database: Database, bells: Bells) -> None:
         self._database = database
         self._bells = bells
+        self._gated_until = 0.0
+        """Until then completions are likely to meet gates, so they take the exclusive lock at once."""
 
     # --- sessions ---
 
@@ -99,19 +107,25 @@ class PostgresqlOrchestrator(Orchestrator):
     # --- the hot path ---
 
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
-        refuse_gates(items)
         if not items:
             return []
         statement, arguments = submission(items)
-        return submit_replies(items, (yield from self._database.call(statement, *arguments)))
+        try:
+            rows = yield from self._database.call(statement, *arguments)
+        except NotPlain:
+            rows = yield from self._database.call(SUBMIT, *each_apart(items))
+        return submit_replies(items, rows)
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
         columns = exchange_columns(request)
-        exclusive = not is_plain(request.completions)
+        done = request.completions
+        exclusive = not is_plain(done) or (bool(done) and time.monotonic() < self._gated_until)
         # Never repeated here: its reply hands out claims and messages, and only the caller can look for lost ones.
         try:
             rows = yield from self._database.call(EXCHANGE, exclusive, *columns, repeatable=False)
-        except NotPlain:
+        except NotPlain as found:
+            if found.is_gated:
+                self._gated_until = time.monotonic() + _GATED_S
             rows = yield from self._database.call(EXCHANGE, True, *columns, repeatable=False)
         return _exchange_reply(request, rows)
 
@@ -154,6 +168,18 @@ class PostgresqlOrchestrator(Orchestrator):
     def resume(self, queue: str) -> Op[None]:
         yield from self._database.call("resume(text)", queue)
 
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        check_setting(setting)
+        yield from self._database.call("put_gate(text, bigint, bigint)", setting.name, *setting_numbers(setting))
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        rows = yield from self._database.call("clear_gate(text)", name)
+        return bool(rows[0][0])
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        rows = yield from self._database.call("list_gates")
+        return [setting_of(row) for row in rows]
+
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         rows = yield from self._database.call("requeue(bytea[])", list(dict.fromkeys(ids)))
         return [row[0] for row in rows]
@@ -176,6 +202,7 @@ class PostgresqlOrchestrator(Orchestrator):
         now, queue, paused, owner, ahead = facts[0]
         sessions = yield from self._database.call("list_sessions(boolean)", True)
         waits = yield from self._database.call("awaited(bytea)", invocation_id)
+        gates = yield from self._database.call("gate_facts(bytea, integer)", invocation_id, MOST_NAMED)
         live = [(session_of(row), row[7], row[8]) for row in sessions]
         return Standing(
             snapshot=snapshot_of(known[0]),
@@ -186,6 +213,7 @@ class PostgresqlOrchestrator(Orchestrator):
             ahead=ahead,
             waits=tuple(_awaited(row) for row in waits[:MOST_NAMED]),
             waits_total=len(waits),
+            gates=tuple(fact_of(row) for row in gates),
         )
 
     def queue_stats(self) -> Op[list[QueueStats]]:
@@ -200,8 +228,9 @@ class PostgresqlOrchestrator(Orchestrator):
                 oldest_ready_at_us=oldest,
                 paused=paused,
                 listeners=listeners,
+                blocked=blocked,
             )
-            for queue, ready, delayed, running, suspended, oldest, paused, listeners in rows
+            for queue, ready, delayed, running, suspended, oldest, paused, listeners, blocked in rows
         ]
 
     def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
@@ -215,12 +244,20 @@ def submission(items: Sequence[Submission]) -> tuple[str, list[Any]]:
     """Return the function for these submissions, and its arguments."""
     plain = common_parent(items)
     if plain is None:
-        return SUBMIT, [*submission_columns(items), *rare_columns(items)]
+        return SUBMIT, each_apart(items)
     parent, fence = plain
     above = [parent, fence.session if fence else None, fence.epoch if fence else None]
+    if any(item.gates for item in items):
+        gates, _, _, lanes = gate_columns(items)
+        return SUBMIT_GATED, [*above, *submission_columns(items), gates, lanes]
     if are_alike(items):
         return SUBMIT_ALIKE, [*above, *alike_arguments(items)]
     return SUBMIT_PLAIN, [*above, *submission_columns(items)]
+
+
+def each_apart(items: Sequence[Submission]) -> list[Any]:
+    """Return the arguments of the function that looks at each submission by itself."""
+    return [*submission_columns(items), *rare_columns(items)]
 
 
 def submit_replies(items: Sequence[Submission], rows: Rows) -> list[SubmitReply]:

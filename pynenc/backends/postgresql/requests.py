@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pynenc.backends.gate_checks import checked
 from pynenc.backends.postgresql.arrays import Array, bigints, byteas, integers, texts
+from pynenc.backends.postgresql.gates import gates_text, lane_of
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     Cancelled,
@@ -29,27 +31,31 @@ SUBMIT_PLAIN = (
     "submit_plain(bytea, bigint, bigint, bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], "
     "bigint[], bigint[], bigint[], bigint[], integer[])"
 )
+SUBMIT_GATED = f"submit_gated{SUBMIT_PLAIN.removeprefix('submit_plain').removesuffix(')')}, text[], bytea[])"
 SUBMIT_WITHIN = (
     "submit_within(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], "
-    "bigint[], bigint[], integer[])"
+    "bigint[], bigint[], integer[], text[], text[], integer[], bytea[])"
 )
 SUBMIT = (
     "submit(bytea[], text[], text[], text[], bytea[], bytea[], bytea[], integer[], bigint[], bigint[], bigint[], "
-    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[], integer[])"
+    "bigint[], integer[], bytea[], bigint[], bigint[], bytea[], integer[], bytea[], integer[], integer[], integer[], "
+    "bytea[], bigint[], text[], text[], integer[], bytea[])"
 )
 EXCHANGE = (
     "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
     "bytea[], bigint[], bigint[], bigint[], bytea[], bigint[], bytea[], integer, text[], boolean, bigint, boolean, "
     "boolean, integer)"
 )
-MOVE_IN = "move_in(text, json, json, json, json, json, json, json)"
+MOVE_IN = "move_in(text, json, json, json, json, json, json, json, json)"
 _PLAIN_KINDS = (0, 1, 2)
 
 
 def common_parent(items: Sequence[Submission]) -> tuple[InvocationId | None, Fence | None] | None:
-    """Return parent and fence if these are plain submissions: one for all, nothing to come after, no key, new ids."""
+    """Return parent and fence if these are plain submissions: one for all, nothing to come after, no key, no flow."""
     first = items[0]
     for item in items:
+        if item.flow is not None:
+            return None
         if item.after or item.dedupe is not None or item.parent != first.parent or item.parent_id != first.parent_id:
             return None
     if len({item.invocation_id for item in items}) < len(items):
@@ -118,6 +124,25 @@ def rare_columns(items: Sequence[Submission]) -> list[Array]:
         byteas([b"".join(item.after) for item in items]),
         integers([item.after_policy.value for item in items]),
         integers([item.after_need for item in items]),
+        integers([item.dedupe.mode.value if item.dedupe else 0 for item in items]),
+        byteas([item.dedupe.arguments_hash if item.dedupe else b"" for item in items]),
+        bigints([item.dedupe.window_us if item.dedupe else 0 for item in items]),
+        *gate_columns(items),
+    ]
+
+
+def gate_columns(items: Sequence[Submission]) -> list[Array]:
+    """Return gates and flows of submissions.
+
+    Raises:
+        InvalidGate: a number is out of its bounds, a key too long, or a gate is there twice.
+    """
+    each = [checked(item.gates, item.flow) if item.gates or item.flow else () for item in items]
+    return [
+        texts([gates_text(gates) if gates else None for gates in each]),
+        texts([None if item.flow is None else item.flow.key for item in items]),
+        integers([None if item.flow is None else item.flow.weight for item in items]),
+        byteas([lane_of(item.queue, gates, item.flow) for item, gates in zip(items, each, strict=True)]),
     ]
 
 

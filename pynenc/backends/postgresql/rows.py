@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from pynenc.backends.postgresql.gates import gates_of
+from pynenc.model.gates import Flow
 from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.records import (
     Attempt,
@@ -92,15 +94,17 @@ def snapshot_of(row: Row) -> Snapshot:
             parent_id=row[7],
             root_id=row[8],
             created_at_us=row[9],
+            gates=gates_of(row[42]),
+            flow=None if row[43] is None else Flow(row[43], row[44]),
         ),
-        control=None if live[0] is None else _control(live),
+        control=None if live[0] is None else _control(live, row[45]),
         outcome=None if final[0] is None else _outcome(row[0], final),
         attempts=tuple(_attempt(each) for each in row[40] or ()),
         progress=row[41] or b"",
     )
 
 
-def _control(fields: Row) -> Control:
+def _control(fields: Row, gate: str | None) -> Control:
     return Control(
         state=State(fields[0]),
         reason=Reason(fields[1]),
@@ -119,6 +123,7 @@ def _control(fields: Row) -> Control:
         claimed_at_us=fields[14],
         started_at_us=fields[15],
         suspended_at_us=fields[16],
+        gate=gate,
     )
 
 
@@ -153,14 +158,14 @@ def session_of(row: Row) -> SessionRow:
 
 
 def status_of(
-    status: str | None, state: int | None, reason: int | None, started: bool | None
+    status: str | None, state: int | None, reason: int | None, started: bool | None, parked: bool | None
 ) -> InvocationStatus | None:
     """Return the public status from where an invocation stands; None if it is unknown."""
     if status is not None:
         return InvocationStatus(status)
     if state is None or reason is None:
         return None
-    return live_status(State(state), Reason(reason), started=bool(started))
+    return live_status(State(state), Reason(reason), started=bool(started), parked=bool(parked))
 
 
 def of_kind(rows: Iterable[Row], kind: int) -> list[Row]:

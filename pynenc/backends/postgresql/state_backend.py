@@ -71,7 +71,7 @@ class PostgresqlStateBackend(StateBackend):
 
     def count(self, *, task_id: str | None = None, statuses: Sequence[InvocationStatus] = ()) -> Op[int]:
         rows = yield from self._database.call("tally(text)", task_id)
-        return sum(row[4] for row in rows if not statuses or status_of(*row[:4]) in statuses)
+        return sum(row[5] for row in rows if not statuses or status_of(*row[:5]) in statuses)
 
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         went: int = 0

@@ -13,7 +13,7 @@ from pynenc.backends.driver_connections import async_driver_connection, driver_c
 from pynenc.backends.postgresql.arrays import register
 from pynenc.backends.postgresql.database import Database
 from pynenc.backends.postgresql.faults import SEALED, translate
-from pynenc.backends.postgresql.requests import SUBMIT_WITHIN, submission_columns
+from pynenc.backends.postgresql.requests import SUBMIT_WITHIN, gate_columns, submission_columns
 from pynenc.errors import ConfigurationError
 from pynenc.io import run
 from pynenc.model.records import Submission, SubmitReply, SubmitVerdict
@@ -67,7 +67,8 @@ class PostgresqlTransaction(Transaction):
         """Nothing to do: the server notifies whoever listens when it commits."""
 
     def _statement(self, items: Sequence[Submission]) -> tuple[str, list[Any]]:
-        return self._database.statement(SUBMIT_WITHIN), [None, *submission_columns(items)]
+        columns = [*submission_columns(items), *gate_columns(items)]
+        return self._database.statement(SUBMIT_WITHIN), [None, *columns]
 
     @contextmanager
     def _own_refusals(self) -> Iterator[None]:

@@ -7,16 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from pynenc.backends.postgresql.database import Database
+from pynenc.backends.postgresql.gates import breaker_of, gate_records, gate_rows, lane_of, setting_of, unit_row
 from pynenc.backends.postgresql.requests import MOVE_IN
 from pynenc.backends.postgresql.rows import session_of, snapshot_of
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import AfterPolicy, Dedupe, DedupePhase, SessionKind, SessionRow, Snapshot
+from pynenc.model.records import AfterPolicy, Dedupe, DedupeMode, DedupePhase, SessionKind, SessionRow, Snapshot
 from pynenc.ports.transfer import (
     Carried,
     CarriedData,
+    CarriedUnit,
     Header,
     Seal,
     SealReply,
@@ -30,6 +33,8 @@ from pynenc.ports.transfer import (
 _CHUNK = 500
 _AWAITED = 1
 """The flag of a record that somebody may wait for."""
+_GATED = 2
+"""The flag of a record that has gates or a flow."""
 
 Row = dict[str, Any]
 
@@ -63,12 +68,17 @@ class PostgresqlTransfer(Transfer):
 
     def header(self) -> Op[Header]:
         ((next_rank, last_session, paused, used),) = yield from self._database.call("move_header")
+        settings = yield from self._database.call("move_settings")
+        gates = yield from self._database.call("move_gates")
         return Header(
             sequence=next_rank,
             last_session=last_session,
             paused=tuple(paused),
             queues=tuple(used),
             sessions=(yield from self._sessions(alive=False)),
+            settings=tuple(setting_of(row) for row in settings),
+            rates=tuple((row[0], row[1]) for row in gates if row[1] is not None),
+            breakers=tuple(breaker_of(row) for row in gates if row[1] is None),
         )
 
     def put_header(self, mark: Seal, header: Header) -> Op[None]:
@@ -76,6 +86,9 @@ class PostgresqlTransfer(Transfer):
             "move_header_in(text, bigint, bigint, text[], text[], json)",
             *(mark.text, header.sequence, header.last_session, list(header.paused), list(header.queues)),
             _json(_session_row(each) for each in header.sessions),
+        )
+        yield from self._database.call(
+            "move_gates_in(text, json, json, json)", mark.text, *map(_json, gate_rows(header))
         )
 
     def carry_out(self, after: InvocationId | None, limit: int) -> Op[list[Carried]]:
@@ -103,16 +116,19 @@ class PostgresqlTransfer(Transfer):
 
 
 def _carried(snapshot: Snapshot, details: tuple[Any, ...]) -> Carried:
-    _, band, retention_us, max_crashes, after_policy, key, phase, edges = details
+    _, band, retention_us, max_crashes, after_policy, key, phase, mode, digest, window_us, edges, units = details
     joined = edges or b""
+    # Where its token waits is not carried: the other store finds out.
+    control = None if snapshot.control is None else structs.replace(snapshot.control, gate=None)
     return Carried(
-        snapshot=snapshot,
+        snapshot=structs.replace(snapshot, control=control),
         band=band,
         retention_us=retention_us,
         max_crashes=max_crashes,
         after_policy=AfterPolicy(after_policy) if joined else AfterPolicy.ALL_SUCCEEDED,
         edges=tuple(InvocationId(joined[at : at + 16]) for at in range(0, len(joined), 16)),
-        dedupe=None if key is None else Dedupe(key, DedupePhase(phase)),
+        dedupe=None if key is None else Dedupe(key, DedupePhase(phase), DedupeMode(mode), digest, window_us),
+        units=tuple(CarriedUnit(gate=gate, since_us=since_us, limit=limit) for gate, since_us, limit in units or ()),
     )
 
 
@@ -138,8 +154,21 @@ def _tables(items: Sequence[Carried]) -> tuple[list[Row], ...]:
         [row for item in items for row in _attempt_rows(item.snapshot)],
         [{"id": each, "body": item.snapshot.progress} for each, item in named if item.snapshot.progress],
         [{"waiter": each, "waited": waited} for each, item in named for waited in item.edges],
-        [{"key": item.dedupe.key, "id": each} for each, item in named if item.dedupe is not None],
+        [_key_row(item, item.dedupe) for item in items if item.dedupe is not None],
+        [unit_row(each, unit) for each, item in named for unit in item.units],
     )
+
+
+def _key_row(item: Carried, dedupe: Dedupe) -> Row:
+    call = item.snapshot.call
+    is_for_a_while = dedupe.phase is DedupePhase.FOR_A_WHILE
+    return {
+        "key": dedupe.key,
+        "id": call.invocation_id,
+        "mode": dedupe.mode.value,
+        "hash": dedupe.arguments_hash,
+        "until": call.created_at_us + dedupe.window_us if is_for_a_while else None,
+    }
 
 
 def _call_row(item: Carried) -> Row:
@@ -155,6 +184,10 @@ def _call_row(item: Carried) -> Row:
         "parent": call.parent_id,
         "root": call.root_id,
         "created_at": call.created_at_us,
+        "gates": gate_records(call.gates) if call.gates else None,
+        "flow": None if call.flow is None else call.flow.key,
+        "weight": None if call.flow is None else call.flow.weight,
+        "lane": lane_of(call.queue, call.gates, call.flow),
     }
 
 
@@ -192,7 +225,7 @@ def _live_row(item: Carried) -> Row:
         "started_at": control.started_at_us,
         "suspended_at": control.suspended_at_us,
         # That nobody waits for it is not known before everything is here.
-        "flags": _AWAITED,
+        "flags": _AWAITED | (_GATED if item.snapshot.call.gates or item.snapshot.call.flow else 0),
         "after_policy": item.after_policy.value,
     }
 

@@ -1,0 +1,371 @@
+-- Claims where lanes are: token by token, alone.
+
+-- Whether claims from these queues can meet a lane.
+CREATE FUNCTION {api}.has_tokens(p_queues text[], p_awaited boolean) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF p_awaited THEN
+        RETURN EXISTS (SELECT FROM {schema}.live WHERE queue = ANY (p_queues) AND lane IS NOT NULL);
+    END IF;
+    RETURN EXISTS (SELECT FROM {schema}.lane WHERE queue = ANY (p_queues) AND parked IS NULL AND flow IS NULL)
+        OR EXISTS (SELECT FROM {schema}.share WHERE queue = ANY (p_queues));
+END
+$$;
+
+-- The first token of any lane of these queues: its place among the ranks, and the invocation.
+CREATE FUNCTION {api}.first_token(p_queues text[], OUT place bigint, OUT id bytea) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    SELECT t.place, t.first INTO place, id FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+        (SELECT l.rank AS place, l.first FROM {schema}.lane l
+        WHERE l.queue = q.name AND l.parked IS NULL AND l.flow IS NULL ORDER BY l.queue, l.rank, l.first LIMIT 1)
+        UNION ALL
+        (SELECT s.place, s.first FROM {schema}.share s WHERE s.queue = q.name ORDER BY s.queue, s.place, s.first LIMIT 1)
+    ) AS t ORDER BY t.place, t.first LIMIT 1;
+END
+$$;
+
+-- READY invocations without gates that come before a token (NULL: there is none), up to the first that should have started
+-- before now; that one instead, if it is the first of all.
+CREATE FUNCTION {api}.plain_before(
+    p_now bigint, p_queues text[], p_place bigint, p_id bytea, p_want integer,
+    OUT ids bytea[], OUT late bytea, OUT keyed boolean, OUT ranks bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    r record;
+BEGIN
+    ids := '{}';
+    ranks := '{}';
+    keyed := false;
+    FOR r IN
+        SELECT head.* FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+            SELECT l.id, l.rank, l.expires_at, l.key FROM {schema}.live l
+            WHERE l.queue = q.name AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL
+                AND (p_place IS NULL OR (l.rank, l.id) < (p_place, p_id))
+            ORDER BY l.queue, l.rank, l.id LIMIT p_want FOR UPDATE SKIP LOCKED
+        ) AS head ORDER BY head.rank, head.id LIMIT p_want
+    LOOP
+        IF r.expires_at <= p_now THEN
+            late := r.id;
+            RETURN;
+        END IF;
+        ids := array_append(ids, r.id);
+        ranks := array_append(ranks, r.rank);
+        keyed := keyed OR r.key IS NOT NULL;
+    END LOOP;
+END
+$$;
+
+-- What a claim does with the first of a lane: 0 claimed, 3 ended (rejected), 1 stopped by `gate`, which parks.
+CREATE FUNCTION {api}.try_member(p_now bigint, p_session bigint, p_run {schema}.live, p_lane {schema}.lane,
+    OUT verdict integer, OUT gate text) LANGUAGE plpgsql AS $$
+DECLARE
+    v_gates {schema}.gate[] := {api}.gates_of(p_run.id);
+    g {schema}.gate := {api}.closed_gate(p_now, p_run.id, v_gates, p_lane.lenders);
+BEGIN
+    IF g.name IS NULL THEN
+        verdict := 0;
+        UPDATE {schema}.live SET state = 2, owner = p_session, worker = 0, epoch = epoch + 1, attempt = attempt + 1,
+            claimed_at = p_now, started_at = NULL, lane = NULL
+        WHERE id = p_run.id;
+        PERFORM {api}.start_gated(p_now, p_run.id, v_gates, p_lane);
+        IF p_run.key IS NOT NULL AND p_run.key_phase = 0 THEN
+            DELETE FROM {schema}.dedupe WHERE key = p_run.key AND id = p_run.id;
+        END IF;
+    ELSIF g.mode = 1 THEN
+        verdict := 3;
+        PERFORM {api}.end_run(p_now, p_run.id, 'concurrency_controlled_final', '', g.name || ' was closed', 0);
+    ELSE
+        verdict := 1;
+        gate := g.name;
+    END IF;
+END
+$$;
+
+-- Who has to go first for this one to come: with an ordering key the first of its lane.
+CREATE FUNCTION {api}.in_turn(p_run {schema}.live) RETURNS {schema}.live LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    r {schema}.live%ROWTYPE;
+BEGIN
+    IF NOT EXISTS (SELECT FROM unnest({api}.gates_of(p_run.id)) AS g WHERE g.kind = 0 AND g.block) THEN
+        RETURN p_run;
+    END IF;
+    SELECT * INTO r FROM {schema}.live
+    WHERE id = (SELECT first FROM {schema}.lane WHERE key = p_run.lane);
+    RETURN r;
+END
+$$;
+
+-- Claim one member of a lane by its id: 0 claimed, 1 busy, 3 ended.
+CREATE FUNCTION {api}.claim_member(p_now bigint, p_session bigint, p_run {schema}.live) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_first {schema}.live%ROWTYPE := {api}.in_turn(p_run);
+    v_lane {schema}.lane%ROWTYPE;
+BEGIN
+    IF v_first.id <> p_run.id THEN
+        RETURN 1;
+    END IF;
+    SELECT * INTO v_lane FROM {schema}.lane WHERE key = p_run.lane;
+    RETURN (SELECT verdict FROM {api}.try_member(p_now, p_session, p_run, v_lane));
+END
+$$;
+
+-- The lowest place of what is no token of a lane without a flow; NULL: there is none.
+CREATE FUNCTION {api}.first_between(p_queues text[]) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT min(t.rank) FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+        (SELECT l.rank FROM {schema}.live l
+        WHERE l.queue = q.name AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL ORDER BY l.queue, l.rank LIMIT 1)
+        UNION ALL
+        (SELECT s.place FROM {schema}.share s WHERE s.queue = q.name ORDER BY s.queue, s.place LIMIT 1)
+    ) AS t);
+END
+$$;
+
+-- Park the first lanes all at once, as far as full slots stop each of them and nothing comes between: nobody can be let out for it.
+-- Returns how many.
+CREATE FUNCTION {api}.park_apart(p_now bigint, p_queues text[], p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_lanes bytea[];
+    v_gates text[];
+BEGIN
+    WITH head AS MATERIALIZED (
+        SELECT row_number() OVER (ORDER BY l.rank, l.first) AS place, l.* FROM unnest(p_queues) AS q (name)
+        CROSS JOIN LATERAL (
+            SELECT key, rank, first, trial, lenders FROM {schema}.lane
+            WHERE queue = q.name AND parked IS NULL AND flow IS NULL ORDER BY queue, rank, first LIMIT p_most
+        ) AS l ORDER BY l.rank, l.first LIMIT p_most
+    ), known AS MATERIALIZED (
+        SELECT h.place, h.key, h.rank, g.name,
+            g.mode = 0 AND g.kind = 0 AND h.lenders IS NULL AND coalesce(v.expires_at > p_now, true)
+                AND (h.trial IS NULL OR h.trial = g.name) AS fits
+        FROM head h
+        CROSS JOIN LATERAL (SELECT expires_at FROM {schema}.live WHERE id = h.first OFFSET 0) AS v
+        CROSS JOIN LATERAL (SELECT gates FROM {schema}.call WHERE id = h.first OFFSET 0) AS c
+        LEFT JOIN LATERAL (
+            SELECT each.* FROM unnest(c.gates) WITH ORDINALITY AS each (name, kind, mode, most, more, hold, block, place)
+            WHERE each.kind <> 0 OR coalesce((SELECT most FROM {schema}.setting WHERE name = each.name), each.most)
+                <= (SELECT count(*) FROM {schema}.unit WHERE gate = each.name)
+                + (SELECT count(*) FROM {schema}.live WHERE trial = each.name)
+            ORDER BY each.place LIMIT 1
+        ) AS g ON true
+    )
+    SELECT array_agg(key ORDER BY place), array_agg(name ORDER BY place) INTO v_lanes, v_gates FROM known
+    WHERE place < coalesce(
+        (SELECT min(place) FROM known WHERE fits IS NOT TRUE OR rank >= {api}.first_between(p_queues)), 9223372036854775807);
+    UPDATE {schema}.lane SET parked = v_gates[array_position(v_lanes, key)], trial = NULL WHERE key = ANY (v_lanes);
+    RETURN coalesce(cardinality(v_lanes), 0);
+END
+$$;
+
+-- Claim the first tokens of lanes all at once, as far as starting each of them changes nothing for those that come after it: the
+-- gates are slots with room for all, nobody lends, nothing is parked before a gate that one tries, and nothing comes between.
+CREATE FUNCTION {api}.claim_apart(p_now bigint, p_session bigint, p_queues text[], p_want integer) RETURNS bytea[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_ids bytea[];
+    v_lanes bytea[];
+    v_ranks bigint[];
+    v_next bytea[];
+    v_keyed boolean;
+BEGIN
+    WITH head AS MATERIALIZED (
+        SELECT row_number() OVER (ORDER BY l.rank, l.first) AS place, l.* FROM unnest(p_queues) AS q (name)
+        CROSS JOIN LATERAL (
+            SELECT key, rank, first, trial, lenders FROM {schema}.lane
+            WHERE queue = q.name AND parked IS NULL AND flow IS NULL ORDER BY queue, rank, first LIMIT p_want
+        ) AS l ORDER BY l.rank, l.first LIMIT p_want
+    ), known AS MATERIALIZED (
+        SELECT h.place, h.key, h.rank, h.first, c.gates, v.key IS NOT NULL AS keyed, n.rank AS next_rank, n.id AS next_id,
+            h.lenders IS NULL AND c.gates IS NOT NULL AND coalesce(v.expires_at > p_now, true)
+                AND (h.trial IS NULL OR (
+                    (SELECT true FROM {schema}.lane WHERE parked = h.trial LIMIT 1) IS NULL
+                    AND (SELECT true FROM {schema}.live WHERE parked = h.trial LIMIT 1) IS NULL)) AS fits
+        FROM head h
+        CROSS JOIN LATERAL (SELECT expires_at, key FROM {schema}.live WHERE id = h.first OFFSET 0) AS v
+        CROSS JOIN LATERAL (SELECT gates FROM {schema}.call WHERE id = h.first OFFSET 0) AS c
+        LEFT JOIN LATERAL (
+            SELECT rank, id FROM {schema}.live WHERE lane = h.key AND (rank, id) > (h.rank, h.first)
+            ORDER BY lane, rank, id LIMIT 1
+        ) AS n ON true
+    ), passing AS MATERIALIZED (
+        SELECT k.place, k.first, g.name, g.kind, row_number() OVER (PARTITION BY g.name ORDER BY k.place) AS number,
+            coalesce((SELECT most FROM {schema}.setting WHERE name = g.name), g.most) AS most
+        FROM known k CROSS JOIN LATERAL unnest(k.gates) AS g
+    ), stop AS MATERIALIZED (
+        SELECT least(
+            (SELECT min(place) FROM known WHERE NOT fits),
+            (SELECT min(p.place) FROM passing p WHERE p.kind <> 0 OR p.number > p.most
+                - (SELECT count(*) FROM {schema}.unit WHERE gate = p.name)
+                - (SELECT count(*) FROM {schema}.live WHERE trial = p.name)),
+            (SELECT min(e.place) FROM (
+                SELECT place, rank, min(next_rank) OVER (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS next
+                FROM known
+            ) AS e WHERE e.rank >= e.next),
+            (SELECT min(place) FROM known WHERE rank >= {api}.first_between(p_queues))
+        ) AS place
+    ), chosen AS MATERIALIZED (
+        SELECT * FROM known WHERE place < coalesce((SELECT stop.place FROM stop), 9223372036854775807)
+    ), inside AS (
+        INSERT INTO {schema}.unit SELECT p.name, p.first, p_now, p.most FROM passing p
+        WHERE p.place < coalesce((SELECT stop.place FROM stop), 9223372036854775807)
+    )
+    SELECT array_agg(first ORDER BY place), array_agg(key ORDER BY place), array_agg(next_rank ORDER BY place),
+        array_agg(next_id ORDER BY place), bool_or(keyed)
+    INTO v_ids, v_lanes, v_ranks, v_next, v_keyed FROM chosen;
+    IF v_ids IS NULL THEN
+        RETURN '{}';
+    END IF;
+    PERFORM {api}.take(p_now, p_session, v_ids, v_keyed);
+    DELETE FROM {schema}.lane WHERE key = ANY (v_lanes) AND v_next[array_position(v_lanes, key)] IS NULL;
+    UPDATE {schema}.lane SET rank = v_ranks[array_position(v_lanes, key)], first = v_next[array_position(v_lanes, key)],
+        trial = NULL
+    WHERE key = ANY (v_lanes);
+    RETURN v_ids;
+END
+$$;
+
+-- Claim in the order of ranks and of the tokens of lanes; returns as well how many closed gates were met, at most 256.
+CREATE FUNCTION {api}.claim_gated(
+    p_now bigint, p_session bigint, p_queues text[], p_before bigint, p_awaited boolean, p_want integer,
+    OUT taken bytea[], OUT looked integer
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_token record;
+    v_plain record;
+    v_number integer;
+    v_singly integer := 0;
+    r {schema}.live%ROWTYPE;
+    v_lane {schema}.lane%ROWTYPE;
+    v_verdict record;
+BEGIN
+    IF p_awaited THEN
+        SELECT a.taken, a.looked INTO taken, looked
+        FROM {api}.claim_gated_awaited(p_now, p_session, p_queues, p_before, p_want) AS a;
+        RETURN;
+    END IF;
+    taken := '{}';
+    looked := 0;
+    WHILE cardinality(taken) < p_want AND looked < 256 LOOP
+        -- As many at once as may be; where that is few, the next ones are looked at one by one.
+        IF p_before IS NULL AND v_singly <= 0 THEN
+            v_number := cardinality(taken) + looked;
+            taken := taken || {api}.claim_apart(p_now, p_session, p_queues, p_want - cardinality(taken));
+            IF cardinality(taken) < p_want THEN
+                looked := looked + {api}.park_apart(p_now, p_queues, least(256 - looked, 64));
+            END IF;
+            v_singly := CASE WHEN cardinality(taken) + looked - v_number < 4 THEN 8 ELSE 0 END;
+            CONTINUE;
+        END IF;
+        v_singly := v_singly - 1;
+        v_token := {api}.first_token(p_queues);
+        v_plain := {api}.plain_before(p_now, p_queues, v_token.place, v_token.id, p_want - cardinality(taken));
+        v_number := (SELECT count(*) FROM unnest(v_plain.ranks) AS rank WHERE p_before IS NULL OR rank < p_before);
+        IF v_number > 0 THEN
+            PERFORM {api}.take(p_now, p_session, v_plain.ids[1:v_number], v_plain.keyed);
+            taken := taken || v_plain.ids[1:v_number];
+        END IF;
+        EXIT WHEN v_number < cardinality(v_plain.ids);
+        IF v_plain.late IS NOT NULL THEN
+            EXIT WHEN p_before <= (SELECT rank FROM {schema}.live WHERE id = v_plain.late);
+            PERFORM {api}.expire(p_now, v_plain.late);
+            CONTINUE;
+        END IF;
+        EXIT WHEN v_token.id IS NULL OR cardinality(taken) >= p_want;
+        SELECT * INTO r FROM {schema}.live WHERE id = v_token.id;
+        EXIT WHEN r.rank >= p_before;
+        IF r.expires_at <= p_now THEN
+            PERFORM {api}.expire(p_now, r.id);
+            CONTINUE;
+        END IF;
+        SELECT * INTO v_lane FROM {schema}.lane WHERE key = r.lane;
+        v_verdict := {api}.try_member(p_now, p_session, r, v_lane);
+        IF v_verdict.verdict = 0 THEN
+            taken := array_append(taken, r.id);
+            CONTINUE;
+        END IF;
+        looked := looked + 1;
+        IF v_verdict.verdict = 1 THEN
+            PERFORM {api}.park(p_now, v_lane, v_verdict.gate);
+        END IF;
+    END LOOP;
+    IF p_want > 0 AND cardinality(taken) = p_want THEN
+        PERFORM {api}.wake_another(p_now, p_queues);
+    END IF;
+END
+$$;
+
+-- Wake one more session if a lane has more to claim: its token woke only the one that claims now.
+CREATE FUNCTION {api}.wake_another(p_now bigint, p_queues text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_token record;
+    r record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM {schema}.sleeper) THEN
+        RETURN;
+    END IF;
+    v_token := {api}.first_token(p_queues);
+    IF v_token.id IS NULL OR cardinality((SELECT ids FROM {api}.plain_before(p_now, p_queues, v_token.place, v_token.id, 1))) > 0
+    THEN
+        RETURN;
+    END IF;
+    SELECT c.queue, c.gates, l.lenders INTO r FROM {schema}.live v JOIN {schema}.call c ON c.id = v.id
+    JOIN {schema}.lane l ON l.key = v.lane WHERE v.id = v_token.id;
+    IF {api}.closed_gate(p_now, v_token.id, r.gates, r.lenders) IS NULL THEN
+        PERFORM {api}.wake(r.queue);
+    END IF;
+END
+$$;
+
+-- The same among what somebody waits for, comes after, or submitted: whatever its place in its lane, but one with an ordering key
+-- stands for the first of its lane. Closed gates park nothing.
+CREATE FUNCTION {api}.claim_gated_awaited(
+    p_now bigint, p_session bigint, p_queues text[], p_before bigint, p_want integer, OUT taken bytea[], OUT looked integer
+) LANGUAGE plpgsql AS $$
+DECLARE
+    r {schema}.live%ROWTYPE;
+    v_found {schema}.live%ROWTYPE;
+    v_passed bytea[] := '{}';
+    v_rank bigint;
+    v_id bytea;
+    v_verdict integer;
+BEGIN
+    taken := '{}';
+    looked := 0;
+    WHILE cardinality(taken) < p_want AND looked < 256 LOOP
+        SELECT head.* INTO v_found FROM unnest(p_queues) AS q (name) CROSS JOIN LATERAL (
+            (SELECT l.* FROM {schema}.live l
+            WHERE l.queue = q.name AND l.state = 1 AND l.owner IS NULL AND l.lane IS NULL AND {api}.is_awaited(l.id)
+            ORDER BY l.queue, l.rank, l.id LIMIT 1)
+            UNION ALL
+            (SELECT l.* FROM {schema}.live l
+            WHERE l.queue = q.name AND l.lane IS NOT NULL AND (v_rank IS NULL OR (l.rank, l.id) > (v_rank, v_id))
+                AND {api}.is_awaited(l.id) AND l.id <> ALL (v_passed)
+            ORDER BY l.queue, l.rank, l.id LIMIT 1)
+        ) AS head ORDER BY head.rank, head.id LIMIT 1;
+        EXIT WHEN NOT FOUND OR v_found.rank >= p_before;
+        r := CASE WHEN v_found.lane IS NULL THEN v_found ELSE {api}.in_turn(v_found) END;
+        IF r.expires_at <= p_now THEN
+            PERFORM {api}.expire(p_now, r.id);
+            v_rank := NULL;
+            CONTINUE;
+        END IF;
+        IF r.lane IS NULL THEN
+            PERFORM {api}.take(p_now, p_session, ARRAY[r.id], r.key IS NOT NULL);
+            v_verdict := 0;
+        ELSE
+            v_verdict := {api}.claim_member(p_now, p_session, r);
+            looked := looked + (v_verdict <> 0)::integer;
+        END IF;
+        IF v_verdict = 0 THEN
+            taken := array_append(taken, r.id);
+        ELSIF v_verdict = 1 THEN
+            -- Those that were passed over need not be looked at again, until an end lets others come before them.
+            v_passed := array_append(v_passed, v_found.id);
+            v_rank := v_found.rank;
+            v_id := v_found.id;
+        ELSE
+            v_rank := NULL;
+        END IF;
+    END LOOP;
+END
+$$;
