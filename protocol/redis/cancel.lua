@@ -5,7 +5,10 @@
 -- Atomic; O(n log N) for n invocations, descendants included.
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/waking.lua
 --- include shared/ending.lua
 

@@ -7,12 +7,16 @@
 -- Atomic; O(n log N).
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/waking.lua
 --- include shared/ending.lua
 --- include shared/renewing.lua
 --- include shared/waiting.lua
 --- include shared/claiming.lua
+--- gated shared/gated_claiming.lua
 
 local request = unpack_record(ARGV[2])
 local session, queues, most = request[1], request[3], request[4] or math.huge

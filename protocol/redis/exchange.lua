@@ -14,6 +14,8 @@
 -- Atomic; O((d + c) log N) for d completions and c claims.
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
+--- gated shared/gated.lua
 --- include shared/waking.lua
 --- include shared/renewing.lua
 --- include shared/telling.lua
@@ -27,11 +29,14 @@ local function make_unit()
   if is_made then return end
   is_made = true
   --- include shared/unit.lua
+  --- gated shared/lanes.lua
+  --- gated shared/gates.lua
   --- include shared/ending.lua
   --- include shared/sessions.lua
   --- include shared/waiting.lua
   --- include shared/settling.lua
   --- include shared/claiming.lua
+  --- gated shared/gated_claiming.lua
   --- include shared/forgetting.lua
   --- include shared/ticking.lua
 end
@@ -53,9 +58,15 @@ local function completions_left(settled)
   return left
 end
 
+-- Whether it is worth while to take the way of plain runs: where there are gates, only if it begins with one.
+local function begins_plain()
+  if #progress > 0 or #successes == 0 then return false end
+  return not engine.is_gated or engine.shape_of(call('GET', P .. 'i' .. successes[1]))
+end
+
 -- Apply what the session reports; return a verdict per completion, false if all were accepted.
 local function take_reports()
-  local settled = #progress == 0 and #successes > 0 and engine.settle_plain(session, successes) or 0
+  local settled = begins_plain() and engine.settle_plain(session, successes) or 0
   local left = completions_left(settled)
   if #left + #started + #progress == 0 then return false end
   make_unit()
@@ -64,6 +75,7 @@ local function take_reports()
   for _, done in ipairs(left) do ids[#ids + 1] = done[2] end
   for _, note in ipairs(started) do ids[#ids + 1] = note[1] end
   engine.fetch(ids)
+  if engine.fetch_gating then engine.fetch_gating(ids) end
   for _, note in ipairs(progress) do
     if engine.owned_record(session, note[1], note[2]) then call('SET', P .. 'g' .. note[1], note[3]) end
   end
@@ -81,7 +93,9 @@ end
 
 -- Do what is due; return whether a budget ran out.
 local function tick(budget)
-  if math.min(first_moment('t'), first_moment('l'), first_moment('e')) > now then return budget <= 0 end
+  local first = math.min(first_moment('t'), first_moment('l'), first_moment('e'))
+  if engine.is_gated then first = math.min(first, first_moment('gates:timers'), first_moment('gates:rates')) end
+  if first > now then return budget <= 0 end
   make_unit()
   local _, more = engine.tick(budget)
   return more
@@ -90,14 +104,20 @@ end
 local function resume()
   if want <= 0 or call('EXISTS', P .. 'r' .. session) == 0 then return {} end
   make_unit()
-  return engine.claim_resumable(session, want)
+  return (engine.resume_gated or engine.claim_resumable)(session, want)
 end
 
 -- Hand up to `most` READY invocations of the queues to the session, by (rank, id); only those of a rank below `before`
--- unless that is false, and only awaited ones if that is asked for; return them and how many they are.
+-- unless that is false, and only awaited ones if that is asked for; return them, how many they are, and how many closed
+-- gates were met.
 local function claim(most, before, awaited)
   local claims, number = {}, 0
-  local open = most > 0 and engine.open_queues(queues) or {}
+  local open, has_tokens = {}, false
+  if most > 0 then open, has_tokens = engine.open_queues(queues) end
+  if has_tokens or (awaited and engine.is_gated) then
+    make_unit()
+    return engine.claim_gated(session, queues, most, before, awaited)
+  end
   while #open > 0 and number < most do
     local ids
     if #open == 1 and not before and not awaited then
@@ -114,14 +134,14 @@ local function claim(most, before, awaited)
       number = number + engine.claim_others(session, others, claims)
     end
   end
-  return claims, number
+  return claims, number, 0
 end
 
 local verdicts = take_reports()
 local more = tick(request[9])
 local resumed = resume()
-local claims, claimed = {}, 0
-if request[7] then claims, claimed = claim(want - #resumed, request[10], request[11]) end
+local claims, claimed, looked = {}, 0, 0
+if request[7] then claims, claimed, looked = claim(want - #resumed, request[10], request[11]) end
 engine.wake()
 if request[8] and #resumed + claimed < want then call('HSET', P .. 'idle', session, pack(queues)) end
 
@@ -129,4 +149,6 @@ local inbox = call('LRANGE', P .. 'x' .. session, 0, -1)
 if #inbox > 0 then call('DEL', P .. 'x' .. session) end
 engine.ring_bells()
 local next_due = math.min(first_moment('t'), first_moment('l'))
-return pack({ verdicts, claims, resumed, inbox, next_due < math.huge and math.max(0, next_due - now), more })
+if engine.is_gated then next_due = math.min(next_due, first_moment('gates:timers')) end
+return pack({ verdicts, claims, resumed, inbox, next_due < math.huge and math.max(0, next_due - now),
+  more or looked >= MOST_LOOKS })

@@ -1,15 +1,19 @@
 -- explain: the facts that decide whether one invocation runs.
 --
 -- ARGV[2]  {id, most named}
--- Reply    false if unknown, else {now, snapshot, queue, paused, listeners, owner or false, ahead, waits, waits in all};
---          waits are {id, stored call, standing}
+-- Reply    false if unknown, else {now, snapshot, queue, paused, listeners, owner or false, ahead, waits, waits in all,
+--          gates}; waits are {id, stored call, standing}, gates as in shared/gate_facts.lua
 -- One consistent read; O(log N + sessions).
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/waking.lua
 --- include shared/reading.lua
 --- include shared/listing.lua
+--- gated shared/gate_facts.lua
 
 local request = unpack_record(ARGV[2])
 local id = request[1]
@@ -21,7 +25,18 @@ local queue = r and r[C_QUEUE] or o[O_QUEUE]
 local rows = {}
 for place, number in ipairs(engine.listeners(queue)) do rows[place] = engine.session_row(number) end
 local owner = r and r[C_OWNER] ~= 0 and engine.session_row(r[C_OWNER]) or false
-local ahead = r and r[C_STATE] == READY and r[C_OWNER] == 0 and call('ZRANK', P .. 'q' .. queue, id) or 0
+local ahead = 0
+if r and r[C_STATE] == READY and r[C_OWNER] == 0 then
+  if engine.number_before then
+    ahead = engine.number_before(P .. 'q' .. queue, r[C_RANK], id) + engine.number_before(P .. 'A' .. queue, r[C_RANK], id)
+  else
+    ahead = call('ZRANK', P .. 'q' .. queue, id) or 0
+  end
+end
+local gates = {}
+for place, gate in ipairs(r and r[C_GATED] and r[C_GATED][G_GATES] or {}) do
+  gates[place] = engine.gate_fact(r, gate, request[2])
+end
 local edges = r and engine.sorted_ids(call('SMEMBERS', P .. 'p' .. id)) or {}
 local waits = {}
 for place = 1, math.min(#edges, request[2]) do
@@ -29,4 +44,5 @@ for place = 1, math.min(#edges, request[2]) do
 end
 return pack({
   now, engine.snapshots_of({ id })[1], queue, call('SISMEMBER', P .. 'paused', queue) == 1, rows, owner, ahead, waits, #edges,
+  gates,
 })

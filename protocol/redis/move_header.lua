@@ -1,7 +1,7 @@
 -- move_header: what a move carries beside invocations and client data.
 --
 -- Reply    {next number of the order of submission, number of the last session, paused queues, used queues,
---          rows of the ended sessions (see shared/listing.lua)}
+--          rows of the ended sessions (see shared/listing.lua), settings, rates and breakers as their keys have them}
 -- One consistent read; O(sessions that ever were).
 
 --- include shared/store.lua
@@ -17,4 +17,6 @@ for number = 1, last do
 end
 return pack({
   tonumber(kept[1] or FIRST_SEQUENCE), last, call('SMEMBERS', P .. 'paused'), call('SMEMBERS', P .. 'queues'), rows,
+  call('HGETALL', P .. 'gates:settings'), call('ZRANGE', P .. 'gates:rates', 0, -1, 'WITHSCORES'),
+  call('HGETALL', P .. 'gates:breakers'),
 })

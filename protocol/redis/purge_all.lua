@@ -5,7 +5,10 @@
 -- Atomic per call, so that others get their turn in between; O(budget log N).
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/ending.lua
 --- include shared/forgetting.lua
 
@@ -14,11 +17,14 @@ local function erase(r)
   local parent = engine.parent_of(call('GET', P .. 'c' .. r.id))
   if parent then call('SREM', P .. 'h' .. parent, r.id) end
   engine.drop_edges(r)
+  if r[C_GATED] then engine.withdraw(r) end
   if r[C_KEY] ~= '' then engine.free_key(r.id, r[C_KEY]) end
   call('HDEL', P .. 'v', r.id)
   engine.count_call(r[C_REGISTERED_AT], -1)
   r.gone = true
+  records[r.id] = false
   engine.touch(r)
+  if r[C_GATED] then engine.give_up(r, false) end
 end
 
 local budget = tonumber(ARGV[2])
@@ -48,5 +54,6 @@ if #keys == left then return { #ids, 1 } end
 for _, session in ipairs(call('ZRANGE', P .. 'l', 0, -1)) do
   call('DEL', P .. 'x' .. session, P .. 'w' .. session, P .. 'r' .. session)
 end
-call('DEL', P .. 'data', P .. 'hours', P .. 'broken', P .. 'n', P .. 't', P .. 'e', P .. 'v')
+call('DEL', P .. 'data', P .. 'hours', P .. 'broken', P .. 'n', P .. 't', P .. 'e', P .. 'v',
+  P .. 'gates:rates', P .. 'gates:breakers', P .. 'gates:timers', P .. 'gates:virtual')
 return { #ids, 0 }

@@ -5,8 +5,22 @@
 -- Atomic; O(n log N).
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/waking.lua
+
+-- The gates and the flow of a call that was final, and its place in a lane.
+function engine.gate_again(r)
+  if not engine.gate then return end
+  local stored = call('GET', P .. 'c' .. r.id)
+  local has_parent = string.byte(stored, 1) == 1
+  local ok, known = pcall(unpack_record, string.sub(stored, has_parent and 34 or 2))
+  if not ok or not known[7] then return end
+  r[C_GATED] = { known[7], known[8], has_parent and string.sub(stored, 2, 17) or '', false, false, false }
+  engine.ready(r)
+end
 
 local function put_back_final(id, o, sequence)
   local failed = o[O_STATUS] == STATUS_FAILED
@@ -20,6 +34,7 @@ local function put_back_final(id, o, sequence)
     READY, REASON_REQUEUED, o[O_QUEUE], o[O_BAND] * BAND_UNIT + sequence, o[O_REGISTERED_AT], o[O_RETENTION],
     o[O_MAX_CRASHES],
   })
+  engine.gate_again(r)
   r[C_EPOCH], r[C_KEY], r[C_KEY_PHASE] = o[O_EPOCH], o[O_KEY], o[O_KEY_PHASE]
 end
 

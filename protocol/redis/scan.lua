@@ -5,7 +5,10 @@
 -- One consistent read per call; O(log N + budget), with a parent O(its children).
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/reading.lua
 
 local request = unpack_record(ARGV[2])

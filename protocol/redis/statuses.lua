@@ -1,11 +1,14 @@
 -- statuses: where each id stands.
 --
 -- ARGV[2]  ids
--- Reply    the status of a final one, {state, reason, started} of a live one, false for an unknown one
+-- Reply    the status of a final one, {state, reason, started, parked} of a live one, false for an unknown one
 -- One consistent read; O(n).
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/reading.lua
 
 local ids, found = unpack_record(ARGV[2]), {}

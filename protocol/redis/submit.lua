@@ -2,7 +2,9 @@
 --
 -- ARGV[2]  items, each {id, queue, band, key (or -1) or false, delay (or minus an instant), expires or false,
 --          retention or false, max_crashes, after (ids end to end), after_policy, dedupe key or '', its phase,
---          parent or '', fence session or 0, fence epoch, call, after_need}. `call` is opaque here but for its first field, the task.
+--          parent or '', fence session or 0, fence epoch, call, after_need}, in the gated build then {gates or false,
+--          flow or false, key or false}: see shared/gates.lua, shared/lanes.lua, shared/reserving.lua. `call` is opaque
+--          here but for its first field, the task.
 --          Or, where items differ in id and call only and have nothing but these: {queue, band, retention or false,
 --          max_crashes}, and
 -- ARGV[3]  {id, a byte of 0 and the call} of each, end to end; no id is there twice.
@@ -10,6 +12,7 @@
 -- Atomic; O(n log N) for n items.
 
 --- include shared/store.lua
+--- gated shared/gated.lua
 --- include shared/waking.lua
 --- include shared/counting.lua
 --- include shared/plain.lua
@@ -65,21 +68,27 @@ local flat = ARGV[3] and unpack_record(ARGV[3])
 if flat and not any_known(flat, 1, 2) then return submit_plain(flat) end
 
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/ending.lua
+--- gated shared/reserving.lua
 
 local items = given
 if flat then
   items = {}
   for at = 1, #flat, 2 do
     items[#items + 1] = {
-      flat[at], given[1], given[2], false, 0, false, given[3], given[4], '', 0, '', 0, '', 0, 0, string.sub(flat[at + 1], 2),
+      flat[at], given[1], given[2], false, 0, false, given[3], given[4], '', 0, '', 0, '', 0, 0, string.sub(flat[at + 1], 2), 0,
     }
   end
 end
 local ids = {}
-for place, item in ipairs(items) do ids[place] = item[1] end
+for place, item in ipairs(items) do
+  ids[place] = item[1]
+  if item[5] < 0 then item[5] = math.max(0, -item[5] - now) end
+end
 local calls, stored, listed, queues = {}, {}, {}, {}
-local created = 0
+local created, has_gates = 0, false
 local sequence = next_sequence()
 local first_sequence = sequence
 
@@ -94,8 +103,10 @@ local function refusal(item, look)
   for _, dependency in ipairs(engine.split_ids(item[9])) do
     if not engine.is_known(dependency) then return { SUBMIT_UNKNOWN_DEPENDENCY, dependency } end
   end
-  local holder = item[11] ~= '' and call('GET', P .. 'k' .. item[11])
-  if holder then return { SUBMIT_DEDUPED, holder } end
+  if item[11] == '' then return end
+  local holder, terms = engine.holder_of(item[11])
+  if not holder or engine.is_over(terms) then return end
+  return { engine.meet_holder and engine.meet_holder(holder, terms, item) or SUBMIT_DEDUPED, holder }
 end
 
 -- A call as it is kept: a byte that tells whether parent and root follow, then what the client sent.
@@ -103,7 +114,7 @@ local function store_call(item)
   local id, parent = item[1], item[13]
   local text = '\0' .. item[16]
   if parent ~= '' then
-    local above = calls[parent] or call('GET', P .. 'c' .. parent)
+    local above = engine.stored_call(parent)
     local root = parent
     if above and string.byte(above, 1) == 1 then root = string.sub(above, 18, 33) end
     text = '\1' .. parent .. root .. item[16]
@@ -114,6 +125,19 @@ local function store_call(item)
   stored[#stored + 1] = text
   listed[#listed + 1] = 0
   listed[#listed + 1] = id
+end
+
+-- A call as it is kept, or will be.
+function engine.stored_call(id)
+  return calls[id] or call('GET', P .. 'c' .. id)
+end
+
+function engine.put_call(id, text)
+  if not calls[id] then return call('SET', P .. 'c' .. id, text) end
+  calls[id] = text
+  for place = 1, #stored, 2 do
+    if stored[place] == P .. 'c' .. id then stored[place + 1] = text end
+  end
 end
 
 -- Decide whether it can run now, later, after others, or not at all.
@@ -156,16 +180,21 @@ local function create_one(item)
   local key = key_of(item[4])
   store_call(item)
   local delay, expires = item[5], item[6]
-  if delay < 0 then delay = math.max(0, -delay - now) end
   local r = engine.create(item[1], { READY, REASON_NEW, item[2], item[3] * BAND_UNIT + key, now, item[7], item[8] })
   r[C_KEY], r[C_KEY_PHASE], r[C_AFTER_POLICY] = item[11], item[12], item[10]
+  r.parent = item[13]
+  if item[18] or item[19] then
+    r[C_GATED] = { item[18] or {}, item[19], item[13], false, false, false }
+    has_gates = true
+  end
   r[C_NOT_BEFORE], r[C_EXPIRES_AT] = delay > 0 and now + delay, expires and now + expires
   queues[item[2]] = true
   created = created + 1
-  if item[11] ~= '' then call('SET', P .. 'k' .. item[11], item[1]) end
+  if item[11] ~= '' then engine.hold_key(item[11], item[1], item[20]) end
   if item[9] ~= '' then place_record(r, item) elseif delay > 0 then
     r[C_STATE], r[C_REASON] = BLOCKED, REASON_DELAYED
   end
+  if r[C_STATE] == READY then engine.ready(r) end
 end
 
 local look = flat or any_known(ids, 1, 1)
@@ -177,6 +206,7 @@ for place, item in ipairs(items) do
 end
 
 if created > 0 then
+  if has_gates then engine.claim_gates() end
   engine.call_many('MSET', nil, stored, 2)
   engine.call_many('ZADD', P .. 'all', listed, 2)
   note_submission(created, queues, first_sequence, sequence - first_sequence)

@@ -5,7 +5,10 @@
 -- Atomic; O(budget log N), plus what an expired session owns.
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/waking.lua
 --- include shared/ending.lua
 --- include shared/sessions.lua

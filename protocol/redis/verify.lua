@@ -6,9 +6,13 @@
 -- Atomic per call, so that others get their turn in between; O(budget).
 
 --- include shared/store.lua
+--- plain shared/ungated.lua
 --- include shared/unit.lua
+--- gated shared/lanes.lua
+--- gated shared/gates.lua
 --- include shared/waking.lua
 --- include shared/listing.lua
+--- gated shared/gate_verifying.lua
 
 local request = unpack_record(ARGV[2])
 local part, cursor, budget, mends = request[1], request[2], request[3], request[4]
@@ -77,13 +81,13 @@ local function check_record(id)
   if call('EXISTS', P .. 'c' .. id) == 0 then report('I3', id, 'a record without its call') end
   if not r then return end
   local owner, ready = r[C_OWNER], r[C_STATE] == READY
-  check_entry('I1', r, 'q' .. r[C_QUEUE], ready and owner == 0 and r[C_RANK], 'and its token disagree')
+  check_entry('I1', r, (r[C_GATED] and 'A' or 'q') .. r[C_QUEUE], ready and owner == 0 and r[C_RANK], 'and its token disagree')
   check_entry('I7', r, 't', engine.due_of(r), 'and its timer disagree')
   if r[C_STATE] == BLOCKED and r[C_NEED_LEFT] == 0 and not r[C_NOT_BEFORE] then
     report('I7', id, 'BLOCKED with nothing to wait for')
   end
   if owner ~= 0 then
-    check_entry('I1', r, 'r' .. owner, ready and r[C_RANK], 'and its token disagree')
+    check_entry('I1', r, 'r' .. owner, ready and not engine.is_parked(r) and r[C_RANK], 'and its token disagree')
     check_entry('I2', r, 'w' .. owner, true, 'is not listed by its owner')
     if not call('ZSCORE', P .. 'l', owner) then report('I2', id, 'owner ' .. owner .. ' has ended') end
     if r[C_STATE] == BLOCKED then report('I2', id, 'BLOCKED, but owned by ' .. owner) end
@@ -91,6 +95,7 @@ local function check_record(id)
     report('I2', id, STATES[r[C_STATE]] .. ' without an owner')
   end
   check_waits(r)
+  if r[C_GATED] and engine.check_gates then engine.check_gates(r, report) end
   if r[C_ATTEMPT] < 0 or r[C_ATTEMPT] > r[C_EPOCH] then
     report('I8', id, 'attempt ' .. r[C_ATTEMPT] .. ' at epoch ' .. r[C_EPOCH])
   end
@@ -118,7 +123,9 @@ end
 -- The cursor is the name of an index and the place to go on at.
 local function check_indexes()
   local names = { 't' }
-  for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do names[#names + 1] = 'q' .. queue end
+  for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
+    for _, kind in ipairs({ 'q', 'A', 'Q' }) do names[#names + 1] = kind .. queue end
+  end
   for _, number in ipairs(engine.live_sessions()) do
     names[#names + 1] = 'w' .. number
     names[#names + 1] = 'r' .. number
@@ -132,8 +139,12 @@ local function check_indexes()
   for step = 1, #reply[2], kind == 'w' and 1 or 2 do ids[#ids + 1] = reply[2][step] end
   check_index(at, kind == 't' and 'I7' or kind == 'w' and 'I2' or 'I1', ids, function(r)
     if kind == 't' then return engine.due_of(r) end
-    if kind == 'q' then return r[C_STATE] == READY and r[C_OWNER] == 0 and r[C_QUEUE] == rest end
-    return r[C_OWNER] == tonumber(rest) and (kind == 'w' or r[C_STATE] == READY)
+    if kind == 'Q' then return engine.is_token and engine.is_token(r) and r[C_QUEUE] == rest end
+    if kind == 'q' or kind == 'A' then
+      local index = r[C_GATED] and 'A' or 'q'
+      return r[C_STATE] == READY and r[C_OWNER] == 0 and r[C_QUEUE] == rest and kind == index
+    end
+    return r[C_OWNER] == tonumber(rest) and (kind == 'w' or (r[C_STATE] == READY and not engine.is_parked(r)))
   end)
   if reply[1] ~= '0' then return string.format('%20s', reply[1]) .. at end
   for _, name in ipairs(names) do

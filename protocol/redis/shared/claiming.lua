@@ -12,6 +12,7 @@ function engine.has_expired(r)
 end
 
 function engine.take(r, session)
+  if r[C_GATED] then engine.start(r) end
   r[C_STATE], r[C_OWNER], r[C_WORKER] = OWNED, session, 0
   r[C_EPOCH], r[C_ATTEMPT] = r[C_EPOCH] + 1, r[C_ATTEMPT] + 1
   r[C_CLAIMED_AT], r[C_STARTED_AT] = now, false
@@ -25,7 +26,7 @@ function engine.claims_of(taken)
   for place, r in ipairs(taken) do keys[place] = P .. 'c' .. r.id end
   local calls = engine.get_many(keys)
   for place, r in ipairs(taken) do
-    claims[3 * place - 2], claims[3 * place - 1], claims[3 * place] = r.id, engine.packed(r), calls[place] or ''
+    claims[3 * place - 2], claims[3 * place - 1], claims[3 * place] = r.id, r.blob or engine.packed(r), calls[place] or ''
   end
   return claims
 end
@@ -37,16 +38,21 @@ function engine.claim_resumable(session, want)
   for _, id in ipairs(call('ZRANGE', P .. 'r' .. session, 0, want - 1)) do
     local r = engine.record(id)
     if r and r[C_STATE] == READY and r[C_OWNER] == session then
-      engine.write_attempt(r, REASON_WAITED, '', '')
-      r[C_STATE], r[C_SUSPENDED_AT] = OWNED, false
-      resumed[#resumed + 1] = { id, r[C_EPOCH], r[C_TIMED_OUT], engine.outcomes_of(engine.split_ids(r[C_WAITS])) }
-      r[C_WAITS], r[C_TIMED_OUT] = '', false
-      engine.touch(r)
+      resumed[#resumed + 1] = engine.go_on(r)
     else
       call('ZREM', P .. 'r' .. session, id)
     end
   end
   engine.flush()
+  return resumed
+end
+
+function engine.go_on(r)
+  engine.write_attempt(r, REASON_WAITED, '', '')
+  r[C_STATE], r[C_SUSPENDED_AT] = OWNED, false
+  local resumed = { r.id, r[C_EPOCH], r[C_TIMED_OUT], engine.outcomes_of(engine.split_ids(r[C_WAITS])) }
+  r[C_WAITS], r[C_TIMED_OUT] = '', false
+  engine.touch(r)
   return resumed
 end
 
@@ -138,6 +144,13 @@ function engine.claim_one(session, id, queues)
     return CLAIM_NOT_READY
   end
   if engine.has_expired(r) then return CLAIM_FINAL end
+  if r[C_GATED] and engine.in_turn(r) ~= r then return CLAIM_BUSY end
+  local gate = r[C_GATED] and engine.closed_gate(r)
+  if gate and gate[GATE_MODE] == GATE_PARKS then return CLAIM_BUSY end
+  if gate then
+    engine.reject(r, gate)
+    return CLAIM_FINAL
+  end
   engine.take(r, session)
   return CLAIM_CLAIMED, r
 end

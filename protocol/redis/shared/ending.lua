@@ -2,8 +2,29 @@
 
 --- include shared/telling.lua
 
+-- Who holds a key, and on which terms: '' for the usual ones, else packed {free again at or false, hash of the
+-- arguments, mode, window}.
+function engine.holder_of(key)
+  local kept = call('GET', P .. 'k' .. key)
+  if kept then return string.sub(kept, 1, 16), string.sub(kept, 17) end
+end
+
+-- Whether the time is over for which a key was taken.
+function engine.is_over(terms)
+  if terms == '' then return false end
+  local over = unpack_record(terms)[1]
+  return over and over <= now
+end
+
+-- Let an invocation hold a key; `wish` is {mode, hash of the arguments, window} where those are not the usual ones.
+function engine.hold_key(key, id, wish)
+  local terms = ''
+  if wish then terms = pack({ wish[4] and now + wish[3], wish[2], wish[1], wish[3] }) end
+  call('SET', P .. 'k' .. key, id .. terms)
+end
+
 function engine.free_key(id, key)
-  if call('GET', P .. 'k' .. key) == id then call('DEL', P .. 'k' .. key) end
+  if engine.holder_of(key) == id then call('DEL', P .. 'k' .. key) end
 end
 
 function engine.drop_edges(r)
@@ -45,6 +66,7 @@ function engine.met(r)
     r[C_REASON] = REASON_DELAYED
   else
     r[C_STATE], r[C_REASON] = READY, REASON_NEW
+    engine.ready(r)
   end
   engine.touch(r)
 end
@@ -97,9 +119,11 @@ function engine.write_outcome(r, status, payload, reason, session, worker)
   }
   engine.keep_outcome(id, o)
   engine.drop_edges(r)
+  if r[C_GATED] then engine.withdraw(r) end
   r.gone = true
   records[id] = false
   engine.touch(r)
+  if r[C_GATED] then engine.give_up(r, false) end
   local phase = r[C_KEY_PHASE]
   if r[C_KEY] ~= '' and (phase <= KEY_UNTIL_FINAL or (phase == KEY_WHILE_GOOD and status ~= STATUS_SUCCESS)) then
     engine.free_key(id, r[C_KEY])
@@ -142,6 +166,7 @@ end
 -- Make an invocation that lost its owner claimable again, now or after `delay`.
 function engine.put_back(r, reason, delay)
   engine.drop_edges(r)
+  if r[C_GATED] then engine.withdraw(r) end
   r[C_OWNER], r[C_NEED_LEFT], r[C_WAITS], r[C_WORKER] = 0, 0, '', 0
   r[C_CLAIMED_AT], r[C_STARTED_AT], r[C_SUSPENDED_AT], r[C_WAIT_UNTIL] = false, false, false, false
   r[C_REASON] = reason
@@ -149,8 +174,11 @@ function engine.put_back(r, reason, delay)
     r[C_STATE], r[C_NOT_BEFORE] = BLOCKED, now + delay
   else
     r[C_STATE], r[C_NOT_BEFORE] = READY, false
+    engine.ready(r)
   end
   engine.touch(r)
+  -- In its lane first: if it comes before the others, it is also the first that is let out.
+  if r[C_GATED] then engine.give_up(r, delay > 0) end
 end
 
 -- Claimable again, or over if somebody asked for that meanwhile.

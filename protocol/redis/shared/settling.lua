@@ -30,6 +30,9 @@ local SETTLE = {
   end,
 }
 
+-- What breakers hear of.
+local REPORTED = { success = true, failure = true, retry = true, crash = true }
+
 -- Apply one completion {kind, id, epoch, ran, worker, a, b, c} if its sender still owns the invocation.
 function engine.settle(session, done)
   local kind, id, epoch = done[1], done[2], done[3]
@@ -40,6 +43,7 @@ function engine.settle(session, done)
     return o and o[O_SESSION] == session and o[O_EPOCH] == epoch and VERDICT_ALREADY or VERDICT_STALE
   end
   engine.note_run(r, done[4], done[5])
+  if r[C_GATED] and REPORTED[kind] then engine.report(r, kind ~= 'success') end
   SETTLE[kind](r, session, done[6], done[7], done[8])
   return VERDICT_ACCEPTED
 end

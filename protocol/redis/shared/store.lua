@@ -8,6 +8,7 @@
 --   f dead letters   f<queue> those of one queue
 --   t timers   e retention   l live sessions   all ids   idle sleepers   queues used   paused   n counts
 --   b<key> client data   data when it was written   hours when calls were submitted   broken set aside   meta
+--   gates are in shared/gates.lua
 --   sealed the seal of `meta` once more, for plain commands, which ask for it along
 
 redis.replicate_commands()
@@ -28,7 +29,7 @@ function engine.refuse(code, detail)
   error('PYNENC ' .. code .. ' ' .. detail .. ';')
 end
 
-local identity = call('HMGET', P .. 'meta', 'schema', 'sealed')
+local identity = call('HMGET', P .. 'meta', 'schema', 'sealed', 'gated')
 if identity[1] and tonumber(identity[1]) > SCHEMA then engine.refuse('NEWER_SCHEMA', identity[1]) end
 if identity[2] or ARGV[1] ~= '' then
   local mark = string.match(ARGV[1], '^moving ?(.*)$')
@@ -39,6 +40,11 @@ end
 -- The first write of an app says which schema its keys have.
 function engine.claim_schema()
   if not identity[1] then call('HSET', P .. 'meta', 'schema', SCHEMA) end
+end
+
+-- The first gate of an app tells everybody to take the builds that know of gates.
+function engine.claim_gates()
+  if not identity[3] then call('HSET', P .. 'meta', 'gated', 1) end
 end
 
 -- A command with any number of arguments, in pieces that fit the stack of Lua.

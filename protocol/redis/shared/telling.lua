@@ -39,7 +39,10 @@ local FINISHED = '\147' .. pack(NOTICE_FINISHED) .. '\176'
 
 -- Tell whoever watches these ids, in this order, that they are over; `outcome_of` gives the packed outcome at a place.
 function engine.tell_watchers(ids, outcome_of)
-  if #ids == 0 or call('EXISTS', P .. 'v') == 0 then return end
+  if #ids == 0 or engine.nobody_watches then return end
+  -- Nobody begins to while a script runs.
+  engine.nobody_watches = call('EXISTS', P .. 'v') == 0
+  if engine.nobody_watches then return end
   local watching, heard, messages, told = engine.watchers_of(ids), {}, {}, {}
   for place, id in ipairs(ids) do
     if watching[place] then

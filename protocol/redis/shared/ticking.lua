@@ -3,6 +3,8 @@
 -- How long until the earliest timer or end of a lease; false without any.
 function engine.next_due()
   local timer = call('ZRANGE', P .. 't', 0, 0, 'WITHSCORES')[2]
+  local gate = engine.gate_due and engine.gate_due()
+  if gate and (not timer or gate < tonumber(timer)) then timer = gate end
   local lease = call('ZRANGE', P .. 'l', 0, 0, 'WITHSCORES')[2]
   if not timer and not lease then return false end
   return math.max(0, math.min(tonumber(timer or lease), tonumber(lease or timer)) - now)
@@ -18,6 +20,8 @@ function engine.handle_due(r)
     r[C_STATE], r[C_NOT_BEFORE] = READY, false
     if r[C_REASON] == REASON_DELAYED then r[C_REASON] = REASON_NEW end
     engine.touch(r)
+    engine.ready(r)
+    if r[C_GATED] then engine.give_up(r, false) end
   end
 end
 
@@ -25,8 +29,14 @@ end
 function engine.tick_timers(budget)
   local handled = 0
   while handled < budget do
-    local due = call('ZRANGEBYSCORE', P .. 't', '-inf', now, 'LIMIT', 0, budget - handled)
-    if #due == 0 then break end
+    local opens = engine.gate_due and engine.gate_due() or math.huge
+    local due = call('ZRANGEBYSCORE', P .. 't', '-inf', math.min(opens, now), 'LIMIT', 0, budget - handled)
+    if #due == 0 then
+      if opens > now then break end
+      local _, gate = engine.gate_due()
+      engine.activate(gate)
+      handled = handled + 1
+    end
     engine.fetch(due)
     for _, id in ipairs(due) do
       local r = engine.record(id)
@@ -73,5 +83,6 @@ function engine.tick(budget)
   local timers = engine.tick_timers(budget)
   local sessions = engine.tick_sessions(budget)
   local retained = engine.tick_retention(budget)
+  if engine.drop_idle_rates then engine.drop_idle_rates(budget) end
   return timers + sessions + retained, timers >= budget or sessions >= budget or retained >= budget
 end

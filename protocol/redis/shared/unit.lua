@@ -15,7 +15,7 @@ local counted = {}   -- queue and class -> how many came or went
 -- owner of an unowned one '' and 0. What a record ends with as in here is left out when it is stored.
 local FRESH = {
   false, false, false, false, false, false, false, 0, 0, 0, false, false, 0, 0,
-  '', 0, false, false, 0, 0, false, false, false, 0, false, '',
+  '', 0, false, false, 0, 0, false, false, false, 0, false, '', false,
 }
 
 function engine.due_of(r)
@@ -43,12 +43,22 @@ function engine.count_class(queue, class, number)
   counted[name] = (counted[name] or 0) + number
 end
 
+-- Whether a resumable record waits before a gate.
+function engine.is_parked(r)
+  return r[C_GATED] and r[C_GATED][G_PARKED]
+end
+
+-- What an invocation without an owner does that became READY: gated ones are queued in their lane at once.
+function engine.ready(r)
+  if r[C_GATED] then engine.enter_lane(r) end
+end
+
 -- Remember which indexes hold the record.
 function engine.note_indexes(r)
   local owner, ready = r[C_OWNER], r[C_STATE] == READY
   r.owner = owner
   r.ready = ready and owner == 0
-  r.resumable = ready and owner ~= 0
+  r.resumable = ready and owner ~= 0 and not engine.is_parked(r)
   r.due = engine.due_of(r)
   r.class = engine.class_of(r[C_STATE], owner)
 end
@@ -105,7 +115,7 @@ end
 
 function engine.touch(r)
   if not r.touched then
-    r.touched = true
+    r.touched, r.blob = true, nil
     touched[#touched + 1] = r
   end
 end
@@ -146,7 +156,7 @@ function engine.write_indexes(added, taken)
     if not gone then
       owner = r[C_OWNER]
       local state = r[C_STATE]
-      ready, resumable = state == READY and owner == 0, state == READY and owner ~= 0
+      ready, resumable = state == READY and owner == 0, state == READY and owner ~= 0 and not engine.is_parked(r)
       due = engine.due_of(r)
       class = engine.class_of(state, owner)
     end
@@ -155,11 +165,13 @@ function engine.write_indexes(added, taken)
       engine.count_class(r[C_QUEUE], class, 1)
     end
     if ready ~= r.ready then
+      local index = (r[C_GATED] and 'A' or 'q') .. r[C_QUEUE]
       if ready then
-        engine.add(added, 'q' .. r[C_QUEUE], r[C_RANK], id)
-        engine.woken[r[C_QUEUE]] = (engine.woken[r[C_QUEUE]] or 0) + 1
+        engine.add(added, index, r[C_RANK], id)
+        -- A lane says itself what it has to claim.
+        if not r[C_GATED] then engine.woken[r[C_QUEUE]] = (engine.woken[r[C_QUEUE]] or 0) + 1 end
       else
-        engine.add(taken, 'q' .. r[C_QUEUE], id)
+        engine.add(taken, index, id)
       end
     end
     if resumable ~= r.resumable or (resumable and owner ~= r.owner) then
@@ -200,8 +212,9 @@ function engine.write_records()
       gone[#gone + 1] = P .. 'i' .. r.id
       if records[r.id] == r then records[r.id] = false end
     else
+      r.blob = engine.packed(r)
       kept[#kept + 1] = P .. 'i' .. r.id
-      kept[#kept + 1] = engine.packed(r)
+      kept[#kept + 1] = r.blob
     end
   end
   engine.call_many('MSET', nil, kept, 2)
@@ -250,7 +263,8 @@ end
 
 -- Write everything that was changed. Reads of indexes come after it.
 function engine.flush()
-  if #touched == 0 and #ended == 0 then return end
+  if engine.write_gating then engine.write_gating() end
+  if #touched == 0 and #ended == 0 and next(counted) == nil then return end
   local added, taken = {}, {}
   engine.write_indexes(added, taken)
   if engine.earliest then

@@ -38,6 +38,7 @@ function engine.register_wait(r, waits, awaited, need, timeout)
   r[C_STATE], r[C_EXPIRES_AT], r[C_SUSPENDED_AT] = SUSPENDED, false, now
   r[C_WAIT_UNTIL] = timeout and now + timeout
   engine.touch(r)
+  if r[C_GATED] then engine.suspend_units(r) end
 end
 
 -- Suspend a run until enough of what it names is final, unless it is already, or never would be.

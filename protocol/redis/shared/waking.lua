@@ -29,7 +29,7 @@ function engine.wake()
   if call('HLEN', P .. 'idle') == 0 then return end
   local asleep = engine.sleepers()
   for queue, number in pairs(engine.woken) do
-    number = math.min(number, call('ZCARD', P .. 'q' .. queue))
+    number = math.min(number, call('ZCARD', P .. 'q' .. queue) + (engine.enter_lane and call('ZCARD', P .. 'A' .. queue) or 0))
     local place = 1
     while number > 0 and place <= #asleep do
       if engine.serves(asleep[place][2], queue) then

@@ -35,7 +35,9 @@ class RedisBackend(Backend):
         self._bells = Bells(location)
         self._caller = Caller(self._connections, self._bells, clock)
         self.url = location.public_url
-        self.capabilities = Capabilities(across_processes=True, durability=_SURVIVES[location.durability], push=True)
+        self.capabilities = Capabilities(
+            across_processes=True, durability=_SURVIVES[location.durability], push=True, gates=True
+        )
         self.orchestrator: Orchestrator = RedisOrchestrator(self._caller)
         self.state_backend: StateBackend = RedisStateBackend(self._caller)
         self.client_data_store: ClientDataStore = RedisClientDataStore(self._caller)

@@ -8,6 +8,7 @@ from typing import Any
 from pynenc.backends.redis.codec import unpack
 from pynenc.backends.redis.connecting import Connections
 from pynenc.backends.redis.doorbell import Bells
+from pynenc.backends.redis.faults import GatesInUse
 from pynenc.backends.redis.scripts import load
 from pynenc.io import Op
 from pynenc.ports.backend import ClockUs
@@ -30,9 +31,17 @@ class Caller:
         self._connections = connections
         self._bells = bells
         self._clock = clock
+        self._gated = False
+        """Whether the app is known to have gates: it will always have."""
 
     def call(
-        self, name: str, *arguments: Any, durable: bool = False, repeatable: bool = True, moving: str = ""
+        self,
+        name: str,
+        *arguments: Any,
+        durable: bool = False,
+        repeatable: bool = True,
+        moving: str = "",
+        gated: bool = False,
     ) -> Op[Any]:
         """Run a script and return its reply as it is.
 
@@ -40,12 +49,19 @@ class Caller:
             durable: wait for replicas where the durability asks for them.
             repeatable: send it again after a lost reply; False for what would claim twice.
             moving: `MOVING` or `under` a seal: it is part of a move.
+            gated: it needs the build that knows of gates, whether or not the app has some.
 
         Raises:
             StoreSealed: everything is or was moved to another store.
         """
         now = moving or ("" if self._clock is None else self._clock())
-        return (yield from self._connections.run(load(name), (now, *arguments), durable=durable, repeatable=repeatable))
+        given, options = (now, *arguments), {"durable": durable, "repeatable": repeatable}
+        if not (gated or self._gated):
+            try:
+                return (yield from self._connections.run(load(name), given, **options))
+            except GatesInUse:
+                self._gated = True
+        return (yield from self._connections.run(load(name, gated=True), given, **options))
 
     def read(self, name: str, *arguments: Any, moving: str = "") -> Op[Any]:
         """Run a script and return its reply unpacked."""

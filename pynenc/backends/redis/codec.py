@@ -10,6 +10,7 @@ from typing import Any
 
 import msgpack
 
+from pynenc.backends.redis.gates import flow_of, gate_of
 from pynenc.errors import StoreCorrupted
 from pynenc.model.ids import Epoch, InvocationId, SessionId, id_text
 from pynenc.model.records import (
@@ -67,7 +68,7 @@ class StoredCall:
             else:
                 self.parent_id, self.root_id = None, invocation_id
                 self.fields = unpack(stored[1:])
-            if len(self.fields) != 6 or set(map(type, self.fields)) != {bytes}:
+            if len(self.fields) not in (6, 8) or set(map(type, self.fields[:6])) != {bytes}:
                 raise ValueError("other fields")
             b"".join(self.fields[:3]).decode()
         except _DAMAGED as error:
@@ -108,7 +109,7 @@ def claim_of(session: SessionId, invocation_id: bytes, record: bytes, call: byte
     except StoreCorrupted:
         # One bad record must not keep the others of this reply from their runner.
         stored = StoredCall(InvocationId(invocation_id), _NO_CALL)
-    task_id, _, _, policy, meta, arguments = stored.fields
+    task_id, _, _, policy, meta, arguments = stored.fields[:6]
     control = unpack(record)
     return Claim(
         invocation_id=InvocationId(invocation_id),
@@ -197,7 +198,7 @@ def message_of(data: bytes) -> Message:
 def call_of(invocation_id: InvocationId, data: bytes, created_at_us: int) -> Call:
     """Return a call from its stored form."""
     stored = StoredCall(invocation_id, data)
-    task_id, queue, language, policy, meta, arguments = stored.fields
+    task_id, queue, language, policy, meta, arguments, *gated = stored.fields
     return Call(
         invocation_id=invocation_id,
         task_id=task_id.decode(),
@@ -209,10 +210,12 @@ def call_of(invocation_id: InvocationId, data: bytes, created_at_us: int) -> Cal
         parent_id=stored.parent_id,
         root_id=stored.root_id,
         created_at_us=created_at_us,
+        gates=tuple(gate_of(each) for each in gated[0]) if gated else (),
+        flow=flow_of(gated[1]) if gated else None,
     )
 
 
-_FRESH = (0, 0, 0, False, False, 0, 0, b"", 0, False, False, 0, 0, False, False, False, 0, False, b"")
+_FRESH = (0, 0, 0, False, False, 0, 0, b"", 0, False, False, 0, 0, False, False, False, 0, False, b"", False)
 """What a stored control record leaves out at its end, from its eighth field on: `FRESH` in `constants.lua`."""
 KEY = 14
 """Place of the deduplication key in a control record; in an outcome it is `FINAL_KEY`."""
@@ -225,8 +228,8 @@ def control_fields(data: bytes) -> list[Any]:
     return [*fields, *_FRESH[len(fields) - 7 :]]
 
 
-def control_of(data: bytes) -> Control:
-    """Return a control record from its stored form."""
+def control_of(data: bytes, gate: bytes = b"") -> Control:
+    """Return a control record from its stored form and the gate before which its lane is parked."""
     fields = control_fields(data)
     return Control(
         state=State(fields[0]),
@@ -246,6 +249,7 @@ def control_of(data: bytes) -> Control:
         wait_until_us=_moment(fields[20]),
         cancel_requested=fields[21],
         suspended_at_us=_moment(fields[22]),
+        gate=gate.decode() if gate else None,
     )
 
 
@@ -269,10 +273,10 @@ def attempt_of(data: bytes) -> Attempt:
 
 def snapshot_of(invocation_id: InvocationId, row: list[Any]) -> Snapshot | None:
     """Return all that is known of one invocation, None if that is nothing."""
-    stored, live, final, attempts, progress = row
+    stored, live, final, attempts, progress, gate = row
     if not stored or (live is False and final is False):
         return None
-    control = None if live is False else control_of(live)
+    control = None if live is False else control_of(live, gate)
     outcome = None if final is False else outcome_in(invocation_id, final)
     known = control or outcome
     assert known is not None
@@ -291,5 +295,5 @@ def status_of(standing: Any) -> InvocationStatus | None:
         return None
     if isinstance(standing, bytes):
         return InvocationStatus(standing.decode())
-    state, reason, started = standing
-    return live_status(State(state), Reason(reason), started=started)
+    state, reason, started, parked = standing
+    return live_status(State(state), Reason(reason), started=started, parked=parked)

@@ -7,6 +7,7 @@ from typing import Any
 from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import FINAL_KEY, KEY, control_fields, message_of, pack, snapshot_of, unpack
+from pynenc.backends.redis.gate_dump import dump_gates
 from pynenc.backends.redis.sessions import row_of
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
@@ -31,11 +32,12 @@ def dump(caller: Caller) -> Op[dict[str, Any]]:
     state["inbox"] = {str(number): [plain(message_of(each)) for each in inbox] for number, inbox, _ in live if inbox}
     state["watches"] = {str(number): [each.hex() for each in watched] for number, _, watched in live if watched}
     state["paused"] = sorted(queue.decode() for queue in paused)
-    return state
+    gates = yield from dump_gates(caller, [bytes.fromhex(each) for each in state["controls"]])
+    return {**state, "gates": gates} if gates else state
 
 
 def _add(state: dict[str, Any], row: list[Any]) -> None:
-    invocation_id, known, edges, key = row
+    invocation_id, known, edges, terms, _ = row
     snapshot = snapshot_of(InvocationId(invocation_id), known)
     if snapshot is None:
         return
@@ -51,12 +53,12 @@ def _add(state: dict[str, Any], row: list[Any]) -> None:
         state["progress"][name] = snapshot.progress.hex()
     if edges:
         state["waits"][name] = [each.hex() for each in edges]
-    if key:
+    if terms is not False:
         state["dedupe"][_key_of(known).hex()] = name
 
 
 def _key_of(known: list[Any]) -> bytes:
     """Return the deduplication key in a live or a final record."""
-    _, live, final, _, _ = known
+    _, live, final, *_ = known
     key: bytes = control_fields(live)[KEY] if live is not False else unpack(final)[FINAL_KEY]
     return key

@@ -19,6 +19,11 @@ from pynenc.errors import (
 )
 from pynenc.ports.transfer import overtaken, refusal
 
+
+class GatesInUse(StoreError):
+    """The app has gates: the build of the script that knows of them is needed. Nothing was done."""
+
+
 _OURS = re.compile(r"PYNENC (\w+) ([^;]*);")
 _LATER = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS", "UNBLOCKED")
 """Replies after which nothing was done and another attempt may succeed."""
@@ -87,6 +92,8 @@ def _own(code: str, detail: str, place: str) -> PynencError:
         )
     if code == "SEALED":
         return refusal(detail, place)
+    if code == "GATED":
+        return GatesInUse(f"the store on {place} has gates")
     if code == "OVERTAKEN":
         return overtaken(place)
     return StoreError(f"the store on {place} refused the operation: {code} {detail}")

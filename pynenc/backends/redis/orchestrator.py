@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pynenc.backends.gate_checks import check_setting
 from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import (
     StoredCall,
@@ -18,11 +19,17 @@ from pynenc.backends.redis.codec import (
     verdicts_of,
     watch_reply_of,
 )
-from pynenc.backends.redis.requests import alike_fields, exchange_fields, submission_fields
+from pynenc.backends.redis.gates import fact_of, needs_gates, setting_fields, setting_of
+from pynenc.backends.redis.requests import (
+    alike_fields,
+    exchange_fields,
+    gated_submission_fields,
+    submission_fields,
+)
 from pynenc.backends.redis.sessions import opening_fields, row_of
 from pynenc.backends.redis.verifying import verify
-from pynenc.backends.ungated import refuse_gates
 from pynenc.io import Op
+from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId, SessionId
 from pynenc.model.records import (
     Awaited,
@@ -81,12 +88,18 @@ class RedisOrchestrator(Orchestrator):
     # --- the hot path ---
 
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
-        refuse_gates(items)
         alike = alike_fields(items) if items else None
+        if alike is None and any(map(needs_gates, items)):
+            return (yield from self._submit_gated(items))
         fields = alike or (pack([submission_fields(item) for item in items]),)
         replies = unpack((yield from self._caller.call("submit", *fields, durable=True)))
         if replies == SubmitVerdict.CREATED:
             return [SubmitReply(SubmitVerdict.CREATED, item.invocation_id) for item in items]
+        return [_submit_reply(item, reply) for item, reply in zip(items, replies, strict=True)]
+
+    def _submit_gated(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
+        fields = pack([gated_submission_fields(item) for item in items])
+        replies = unpack((yield from self._caller.call("submit", fields, durable=True, gated=True)))
         return [_submit_reply(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
@@ -138,6 +151,19 @@ class RedisOrchestrator(Orchestrator):
     def resume(self, queue: str) -> Op[None]:
         yield from self._caller.call("resume", queue, durable=True)
 
+    def put_gate(self, setting: GateSetting) -> Op[None]:
+        check_setting(setting)
+        yield from self._caller.call("put_gate", pack(setting_fields(setting)), durable=True)
+
+    def clear_gate(self, name: str) -> Op[bool]:
+        known: int = yield from self._caller.call("clear_gate", name, durable=True)
+        return bool(known)
+
+    def list_gates(self) -> Op[list[GateSetting]]:
+        flat = yield from self._caller.call("list_gates")
+        settings = dict(zip(flat[::2], flat[1::2], strict=True))
+        return [setting_of(name, unpack(settings[name])) for name in sorted(settings)]
+
     def requeue(self, ids: Sequence[InvocationId]) -> Op[list[InvocationId]]:
         return list(unpack((yield from self._caller.call("requeue", pack(ids), durable=True))))
 
@@ -170,21 +196,22 @@ def _submit_reply(item: Submission, reply: Any) -> SubmitReply:
 
 
 def _queue_stats(row: list[Any]) -> QueueStats:
-    queue, ready, blocked, owned, suspended, oldest, paused, listeners = row
+    queue, ready, delayed, owned, suspended, oldest, paused, listeners, blocked = row
     return QueueStats(
         queue=queue.decode(),
         ready=ready,
-        delayed=blocked,
+        delayed=delayed,
         running=owned,
         suspended=suspended,
         oldest_ready_at_us=_us(oldest),
         paused=paused,
         listeners=listeners,
+        blocked=blocked,
     )
 
 
 def _standing(invocation_id: InvocationId, facts: list[Any]) -> Standing | None:
-    now, known, _, paused, listeners, owner, ahead, waits, waits_total = facts
+    now, known, _, paused, listeners, owner, ahead, waits, waits_total, gates = facts
     snapshot = snapshot_of(invocation_id, known)
     if snapshot is None:
         return None
@@ -197,6 +224,7 @@ def _standing(invocation_id: InvocationId, facts: list[Any]) -> Standing | None:
         ahead=min(ahead, MOST_AHEAD),
         waits=tuple(_awaited(row) for row in waits),
         waits_total=waits_total,
+        gates=tuple(fact_of(each) for each in gates),
     )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from pynenc.backends.gate_checks import checked
 from pynenc.backends.redis.codec import pack
+from pynenc.backends.redis.gates import call_fields, key_terms
 from pynenc.model.records import (
     Cancelled,
     Completion,
@@ -21,10 +23,24 @@ from pynenc.model.records import (
 )
 
 
-def submission_fields(item: Submission) -> list[Any]:
-    """Return what `submit.lua` reads of one item."""
+def gated_submission_fields(item: Submission) -> list[Any]:
+    """Return what the gated build of `submit.lua` reads of one item: gates, flow, terms of the key beside the others.
+
+    Raises:
+        InvalidGate: a gate or flow has a number out of its bounds.
+    """
+    gates = call_fields(checked(item.gates, item.flow), item.flow)
+    return [*submission_fields(item, gates), *(gates or (False, False)), key_terms(item.dedupe) or False]
+
+
+def submission_fields(item: Submission, gates: tuple[Any, ...] = ()) -> list[Any]:
+    """Return what `submit.lua` reads of one item.
+
+    Args:
+        gates: what its call ends with.
+    """
     parent = item.parent
-    call = pack((item.task_id, item.queue, item.language, item.policy, item.meta, item.arguments))
+    call = pack((item.task_id, item.queue, item.language, item.policy, item.meta, item.arguments, *gates))
     return [
         item.invocation_id,
         item.queue,
@@ -48,9 +64,9 @@ def submission_fields(item: Submission) -> list[Any]:
 
 _ALIKE = attrgetter(
     *("task_id", "queue", "language", "policy", "meta", "band", "retention_us", "max_crashes"),
-    *("key", "delay_or_instant", "expires_us", "after", "dedupe", "parent", "parent_id"),
+    *("key", "delay_or_instant", "expires_us", "after", "dedupe", "parent", "parent_id", "gates", "flow"),
 )
-_NOTHING_ELSE = (None, 0, None, (), None, None, None)
+_NOTHING_ELSE = (None, 0, None, (), None, None, None, (), None)
 
 
 def alike_fields(items: Sequence[Submission]) -> tuple[bytes, bytes] | None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pynenc.backends.protocol_files import read_text
 
-_INCLUDE = re.compile(r"--- include (\S+)$")
+_INCLUDE = re.compile(r"--- (include|gated|plain) (\S+)$")
 _PIECES = re.compile(r"('(?:\\.|[^'\\])*')|([^']+)")
 _NAME = re.compile(r"\b[A-Z][A-Z_]+\b")
 
@@ -26,20 +26,24 @@ class Script(Struct, frozen=True):
 
 
 @cache
-def load(name: str) -> Script:
-    """Return the script of an operation."""
-    text = "\n".join(_lines(f"{name}.lua", set())) + "\n"
+def load(name: str, *, gated: bool = False) -> Script:
+    """Return the script of an operation.
+
+    Args:
+        gated: the build that knows of gates.
+    """
+    text = "\n".join(_lines(f"{name}.lua", "gated" if gated else "plain", set())) + "\n"
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def _lines(file: str, included: set[str]) -> list[str]:
+def _lines(file: str, build: str, included: set[str]) -> list[str]:
     lines: list[str] = []
     for line in read_text(f"redis/{file}").splitlines():
         include = _INCLUDE.match(line.strip())
         if include is not None:
-            if include[1] not in included:
-                included.add(include[1])
-                lines += _lines(include[1], included)
+            if include[1] in ("include", build) and include[2] not in included:
+                included.add(include[2])
+                lines += _lines(include[2], build, included)
         elif line.strip() and not line.lstrip().startswith("--"):
             lines.append(_with_constants(line))
     return lines

@@ -6,14 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from pynenc.backends.redis.caller import MOVING, Caller, under
 from pynenc.backends.redis.codec import KEY, control_fields, pack, snapshot_of, unpack
+from pynenc.backends.redis.gates import (
+    breaker_fields,
+    breaker_of,
+    call_fields,
+    dedupe_of,
+    pairs_of,
+    setting_fields,
+    setting_of,
+    terms_of,
+    unit_of,
+)
 from pynenc.backends.redis.sessions import row_of
 from pynenc.errors import StoreCorrupted
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import AfterPolicy, Attempt, Call, Control, Dedupe, DedupePhase, Outcome
+from pynenc.model.records import AfterPolicy, Attempt, Call, Control, Dedupe, Outcome
 from pynenc.ports.transfer import (
     Carried,
     CarriedData,
@@ -57,13 +69,17 @@ class RedisTransfer(Transfer):
         return bool(is_open)
 
     def header(self) -> Op[Header]:
-        sequence, last, paused, queues, rows = yield from self._caller.read("move_header", moving=MOVING)
+        fields = yield from self._caller.read("move_header", moving=MOVING)
+        sequence, last, paused, queues, rows, settings, rates, breakers = fields
         return Header(
             sequence=sequence,
             last_session=last,
             paused=tuple(sorted(queue.decode() for queue in paused)),
             queues=tuple(sorted(queue.decode() for queue in queues)),
             sessions=tuple(row_of(row) for row in rows),
+            settings=tuple(setting_of(name, unpack(numbers)) for name, numbers in sorted(pairs_of(settings))),
+            rates=tuple(sorted((name.decode(), int(float(arrival))) for name, arrival in pairs_of(rates))),
+            breakers=tuple(breaker_of(name, unpack(known)) for name, known in sorted(pairs_of(breakers))),
         )
 
     def put_header(self, mark: Seal, header: Header) -> Op[None]:
@@ -71,7 +87,10 @@ class RedisTransfer(Transfer):
             (row.session, msgspec.msgpack.encode(row.info), row.opened_at_us, row.expires_at_us, row.ended_at_us)
             for row in header.sessions
         ]
-        fields = pack((header.sequence, header.last_session, header.paused, header.queues, sessions))
+        settings = [(name, pack(numbers)) for name, numbers in map(setting_fields, header.settings)]
+        breakers = [(each.name, pack(breaker_fields(each))) for each in header.breakers]
+        kept = (header.sequence, header.last_session, header.paused, header.queues, sessions)
+        fields = pack((*kept, settings, header.rates, breakers))
         yield from self._caller.call("move_header_in", fields, moving=under(mark))
 
     def carry_out(self, after: InvocationId | None, limit: int) -> Op[list[Carried]]:
@@ -79,7 +98,9 @@ class RedisTransfer(Transfer):
         return [_carried(*row) for row in rows]
 
     def carry_in(self, mark: Seal, items: Sequence[Carried]) -> Op[None]:
-        yield from self._caller.call("move_in", pack([_item(each) for each in items]), moving=under(mark), durable=True)
+        gated = any(each.snapshot.call.gates or each.snapshot.call.flow for each in items)
+        fields = pack([_item(each) for each in items])
+        yield from self._caller.call("move_in", fields, moving=under(mark), durable=True, gated=gated)
 
     def data_out(self, after: bytes | None, limit: int) -> Op[list[CarriedData]]:
         if after is None or self._data_ages is None:
@@ -112,13 +133,13 @@ class RedisTransfer(Transfer):
         yield from self._caller.call("move_clear", moving=under(mark))
 
 
-def _carried(invocation_id: bytes, known: list[Any], edges: list[bytes], holds_key: bool) -> Carried:
+def _carried(invocation_id: bytes, known: list[Any], edges: list[bytes], terms: Any, units: list[Any]) -> Carried:
     snapshot = snapshot_of(InvocationId(invocation_id), known)
     if snapshot is None:
         raise StoreCorrupted(
             f"the record of invocation {id_text(InvocationId(invocation_id))} is damaged: run `pynenc doctor --repair`"
         )
-    _, live, final, _, _ = known
+    _, live, final, *_ = known
     policy = AfterPolicy.ALL_SUCCEEDED
     if live is not False:
         fields = control_fields(live)
@@ -129,14 +150,17 @@ def _carried(invocation_id: bytes, known: list[Any], edges: list[bytes], holds_k
         fields = unpack(final)
         band, retention, max_crashes = fields[_FINAL_BAND], fields[_FINAL_RETENTION], fields[_FINAL_MAX_CRASHES]
         key, phase = fields[_FINAL_KEY], fields[_FINAL_KEY + 1]
+    # Where its token waits is not carried: the other store finds out.
+    control = None if snapshot.control is None else structs.replace(snapshot.control, gate=None)
     return Carried(
-        snapshot=snapshot,
+        snapshot=structs.replace(snapshot, control=control),
         band=band,
         retention_us=None if retention is False else retention,
         max_crashes=max_crashes,
         after_policy=policy,
         edges=tuple(InvocationId(each) for each in edges),
-        dedupe=Dedupe(key, DedupePhase(phase)) if holds_key else None,
+        dedupe=dedupe_of(key, phase, unpack(terms) if terms else terms),
+        units=tuple(unit_of(gate, unpack(unit)) for gate, unit in units),
     )
 
 
@@ -153,12 +177,21 @@ def _item(item: Carried) -> tuple[Any, ...]:
         [pack(_attempt_fields(each)) for each in snapshot.attempts],
         snapshot.progress,
         item.edges,
-        item.dedupe is not None,
+        _terms(item),
+        [(unit.gate, pack((unit.since_us, (), unit.limit))) for unit in item.units],
     )
 
 
+def _terms(item: Carried) -> bytes | bool:
+    if item.dedupe is None:
+        return False
+    terms = terms_of(item.dedupe, item.snapshot.call.created_at_us)
+    return b"" if terms is None else pack(terms)
+
+
 def _stored_call(call: Call) -> bytes:
-    sent = pack((call.task_id, call.queue, call.language, call.policy, call.meta, call.arguments))
+    gated = call_fields(call.gates, call.flow)
+    sent = pack((call.task_id, call.queue, call.language, call.policy, call.meta, call.arguments, *gated))
     if call.parent_id is None:
         return b"\0" + sent
     return b"\1" + call.parent_id + call.root_id + sent
@@ -193,7 +226,14 @@ def _control_fields(item: Carried, control: Control) -> list[Any]:
         control.cancel_requested,
         _or_false(control.suspended_at_us),
         item.after_policy.value,
+        *_gated_fields(item.snapshot.call),
     ]
+
+
+def _gated_fields(call: Call) -> tuple[Any, ...]:
+    """Return the fields that follow where there are gates: no time-out, no waits, then what is kept of gates."""
+    gated = call_fields(call.gates, call.flow)
+    return (False, b"", (*gated, call.parent_id or b"", False, False, False)) if gated else ()
 
 
 def _outcome_fields(item: Carried, outcome: Outcome) -> list[Any]:

@@ -25,4 +25,6 @@ def verify(caller: Caller, *, repair: bool) -> Op[list[Violation]]:
             )
             if not cursor:
                 break
+    if repair and found:
+        yield from caller.call("rebuild_gates")
     return found

@@ -1,0 +1,3 @@
+-- The build for apps with gates.
+
+engine.is_gated = true

@@ -1,0 +1,602 @@
+-- Gates: who is inside, who may pass, who is let out to try when one opens; see SEMANTICS.md, "Lanes and gates".
+--
+-- A gate is an array as submissions carry it: name, mode, then for slots limit, whether a run that waits holds its unit,
+-- whether a delayed retry does; for rates interval and burst; for breakers failures and how long it is open then.
+--   L<lane> members   M<lane> what follows from these   Q<queue> tokens   A<queue> READY and gated   f<queue> flows
+--   B<gate, queue> tokens parked   R<gate> resumable ones parked   H<gate> units   K<id><gate> who could borrow its unit
+--   G<gate> what follows from these
+--   gates:settings   gates:rates   gates:breakers   gates:timers   gates:virtual
+
+local gates, settings = {}, {} -- name -> what this call knows
+local changed = {}             -- gates that have to be written
+local has_settings
+
+-- What is kept of a gate: {how many are inside, how many resumable ones are parked, {queue, how many lanes are parked, ...},
+-- {lane that tries it, its queue, ...}, ids for which a unit is kept}.
+local function adopt_gate(name, kept)
+  local gate = { name = name, kind = string.byte(name), inside = 0, resumes = 0, parked = {}, trials = {}, kept = {}, kept_number = 0 }
+  gates[name] = gate
+  if not kept then return gate end
+  kept = unpack_record(kept)
+  gate.inside, gate.resumes = kept[1], kept[2]
+  for place = 1, #kept[3], 2 do gate.parked[kept[3][place]] = kept[3][place + 1] end
+  for place = 1, #kept[4], 2 do
+    local queue = kept[4][place + 1]
+    gate.trials[queue] = gate.trials[queue] or {}
+    gate.trials[queue][kept[4][place]] = true
+  end
+  for _, id in ipairs(kept[5]) do gate.kept[id] = true end
+  gate.kept_number = #kept[5]
+  return gate
+end
+
+function engine.gate(name)
+  return gates[name] or adopt_gate(name, call('GET', P .. 'G' .. name))
+end
+
+-- Load the gates of many records at once.
+function engine.fetch_gates(all)
+  local missing, keys, seen = {}, {}, {}
+  for _, r in ipairs(all) do
+    for _, gate in ipairs(r[C_GATED][G_GATES]) do
+      local name = gate[GATE_NAME]
+      if not gates[name] and not seen[name] then
+        seen[name] = true
+        missing[#missing + 1], keys[#keys + 1] = name, P .. 'G' .. name
+      end
+    end
+  end
+  local kept = engine.get_many(keys)
+  for place, name in ipairs(missing) do adopt_gate(name, kept[place]) end
+end
+
+-- What is kept of a gate, false if that is nothing.
+local function packed_gate(gate)
+  local parked, trials, kept = {}, {}, {}
+  for queue, number in pairs(gate.parked) do
+    local size = #parked
+    parked[size + 1], parked[size + 2] = queue, number
+  end
+  for queue, keys in pairs(gate.trials) do
+    for key in pairs(keys) do
+      local size = #trials
+      trials[size + 1], trials[size + 2] = key, queue
+    end
+  end
+  for id in pairs(gate.kept) do kept[#kept + 1] = id end
+  local is_empty = gate.inside == 0 and gate.resumes == 0 and #parked + #trials + #kept == 0
+  return not is_empty and pack({ gate.inside, gate.resumes, parked, trials, kept })
+end
+
+function engine.write_gates()
+  local kept, gone = {}, {}
+  for gate in pairs(changed) do
+    local packed, name = packed_gate(gate), P .. 'G' .. gate.name
+    if packed then
+      local size = #kept
+      kept[size + 1], kept[size + 2] = name, packed
+    else
+      gone[#gone + 1] = name
+    end
+  end
+  changed = {}
+  engine.call_many('MSET', nil, kept, 2)
+  engine.call_many('DEL', nil, gone)
+end
+
+-- What was set live for a gate or flow: {limit}, {interval, burst} or {weight}; else false.
+function engine.setting(name)
+  local known = settings[name]
+  if known == nil then
+    if has_settings == nil then has_settings = call('EXISTS', P .. 'gates:settings') == 1 end
+    local kept = has_settings and call('HGET', P .. 'gates:settings', name)
+    known = kept and unpack_record(kept)
+    settings[name] = known
+  end
+  return known
+end
+
+function engine.count_parked(name, queue, number)
+  local gate = engine.gate(name)
+  local left = (gate.parked[queue] or 0) + number
+  gate.parked[queue] = left > 0 and left or nil
+  changed[gate] = true
+end
+
+function engine.count_resumes(name, number)
+  local gate = engine.gate(name)
+  gate.resumes = gate.resumes + number
+  changed[gate] = true
+end
+
+function engine.keep_unit_for(gate, id, is_kept)
+  gate.kept[id] = is_kept or nil
+  gate.kept_number = gate.kept_number + (is_kept and 1 or -1)
+  changed[gate] = true
+end
+
+-- --- how a gate stands ---
+
+function engine.limit_of(gate)
+  local setting = engine.setting(gate[GATE_NAME])
+  return setting and setting[1] or gate[GATE_LIMIT]
+end
+
+-- Interval and burst.
+function engine.rate_of(gate)
+  local setting = engine.setting(gate[GATE_NAME])
+  if setting then return setting[1], setting[2] end
+  return gate[GATE_INTERVAL], gate[GATE_BURST]
+end
+
+-- The theoretical arrival time of a rate gate, 0 if nothing passed it lately.
+function engine.arrival(name)
+  local gate = engine.gate(name)
+  if not gate.arrival then gate.arrival = tonumber(call('ZSCORE', P .. 'gates:rates', name) or 0) end
+  return gate.arrival
+end
+
+function engine.put_arrival(name, arrival)
+  engine.gate(name).arrival = arrival
+  call('ZADD', P .. 'gates:rates', arrival, name)
+end
+
+-- Forget theoretical arrival times that have passed: they say nothing any more.
+function engine.drop_idle_rates(most)
+  local idle = call('ZRANGEBYSCORE', P .. 'gates:rates', '-inf', now, 'LIMIT', 0, most)
+  for _, name in ipairs(idle) do engine.gate(name).arrival = 0 end
+  engine.call_many('ZREM', P .. 'gates:rates', idle)
+end
+
+-- {failures, open since or false, open until or false} of a task that fails, else false.
+function engine.breaker(name)
+  local gate = engine.gate(name)
+  if gate.breaker == nil then
+    local kept = call('HGET', P .. 'gates:breakers', name)
+    gate.breaker = kept and unpack_record(kept)
+  end
+  return gate.breaker
+end
+
+function engine.put_breaker(name, breaker)
+  engine.gate(name).breaker = breaker
+  if breaker then
+    call('HSET', P .. 'gates:breakers', name, pack(breaker))
+  else
+    call('HDEL', P .. 'gates:breakers', name)
+  end
+end
+
+-- How many more may pass now, were nobody waiting.
+function engine.room(gate)
+  local name = gate[GATE_NAME]
+  local kind = string.byte(name)
+  if kind == KIND_SLOTS then return engine.limit_of(gate) - engine.gate(name).inside end
+  if kind == KIND_RATE then
+    local interval, burst = engine.rate_of(gate)
+    return math.floor((now + burst * interval - math.max(engine.arrival(name), now)) / interval)
+  end
+  local breaker = engine.breaker(name)
+  if not breaker or not breaker[3] then return MOST_TRIALS end
+  return now < breaker[3] and 0 or 1 - engine.gate(name).inside
+end
+
+-- When time alone opens a gate; false: time has no part in it.
+function engine.opens_at(gate)
+  local name = gate[GATE_NAME]
+  local kind = string.byte(name)
+  if kind == KIND_SLOTS then return false end
+  if kind == KIND_BREAKER then
+    local breaker = engine.breaker(name)
+    return breaker and breaker[3]
+  end
+  local interval, burst = engine.rate_of(gate)
+  return engine.arrival(name) - (burst - 1) * interval
+end
+
+-- The gate before which an invocation that is not final, or its lane, is parked.
+function engine.parked_before(id)
+  local r = engine.record(id)
+  if not r or not r[C_GATED] or r[C_STATE] ~= READY then return false end
+  if r[C_OWNER] ~= 0 then return r[C_GATED][G_PARKED] end
+  return engine.lane(r).parked
+end
+
+function engine.gate_named(r, name)
+  for _, gate in ipairs(r[C_GATED][G_GATES]) do
+    if gate[GATE_NAME] == name then return gate end
+  end
+end
+
+function engine.holds_unit(id, name)
+  return call('HEXISTS', P .. 'H' .. name, id) == 1
+end
+
+-- Whether an invocation that runs has to be inside this gate, and is not.
+function engine.misses(r, gate)
+  return string.byte(gate[GATE_NAME]) == KIND_SLOTS and not engine.holds_unit(r.id, gate[GATE_NAME])
+end
+
+-- Whether a holder lends its unit: it waits for others.
+function engine.lends(id, name)
+  local r = engine.record(id)
+  return r and r[C_STATE] == SUSPENDED and engine.holds_unit(id, name)
+end
+
+-- The nearest ancestor on whose unit a gate can be passed.
+function engine.lender(name, lenders)
+  for _, id in ipairs(engine.lenders_for(lenders, name)) do
+    if engine.lends(id, name) then return id end
+  end
+end
+
+-- How many units are kept for resumable invocations other than this one.
+function engine.kept_for_others(name, r)
+  return engine.gate(name).kept_number - (r[C_GATED][G_TRIAL] == name and 1 or 0)
+end
+
+function engine.is_stopped(r, gate, lenders)
+  local name = gate[GATE_NAME]
+  return engine.room(gate) <= engine.kept_for_others(name, r) and not engine.lender(name, lenders)
+end
+
+-- The first gate that stops a READY invocation without an owner, if there is one.
+function engine.closed_gate(r)
+  local lenders = r[C_GATED][G_LENDERS] or {}
+  for _, gate in ipairs(r[C_GATED][G_GATES]) do
+    if engine.is_stopped(r, gate, lenders) then return gate end
+  end
+end
+
+-- --- passing ---
+
+-- A unit for an invocation; the first of the lenders that still waits gets it back.
+function engine.put_unit(name, id, lenders, limit)
+  local gate = engine.gate(name)
+  gate.inside = gate.inside + call('HSET', P .. 'H' .. name, id, pack({ now, lenders, limit }))
+  changed[gate] = true
+end
+
+-- Find out anew how many are inside.
+function engine.count_inside(name)
+  local gate = engine.gate(name)
+  gate.inside = call('HLEN', P .. 'H' .. name)
+  changed[gate] = true
+end
+
+function engine.drop_unit(name, id)
+  local kept = call('HGET', P .. 'H' .. name, id)
+  if not kept then return end
+  call('HDEL', P .. 'H' .. name, id)
+  local gate = engine.gate(name)
+  gate.inside = gate.inside - 1
+  changed[gate] = true
+  return unpack_record(kept)
+end
+
+function engine.take_unit(r, gate, lenders)
+  local name = gate[GATE_NAME]
+  if engine.room(gate) > engine.kept_for_others(name, r) then
+    engine.put_unit(name, r.id, {}, engine.limit_of(gate))
+  else
+    local lender = engine.lender(name, lenders)
+    local lent = engine.drop_unit(name, lender)
+    table.insert(lent[UNIT_LENDERS], 1, lender)
+    engine.put_unit(name, r.id, lent[UNIT_LENDERS], lent[UNIT_LIMIT])
+  end
+end
+
+function engine.pass(r, passed, lenders)
+  for _, gate in ipairs(passed) do
+    local name = gate[GATE_NAME]
+    local kind = string.byte(name)
+    if kind == KIND_SLOTS then
+      engine.take_unit(r, gate, lenders)
+    elseif kind == KIND_RATE then
+      engine.put_arrival(name, math.max(engine.arrival(name), now) + engine.rate_of(gate))
+    else
+      local breaker = engine.breaker(name)
+      if breaker and breaker[3] then engine.put_unit(name, r.id, {}, 1) end
+    end
+  end
+end
+
+-- Let an invocation pass its gates, which are open, and take it out of its lane.
+function engine.start(r)
+  local lane = engine.lane(r)
+  engine.pass(r, r[C_GATED][G_GATES], lane.lenders)
+  local trial = engine.end_trial(lane)
+  if lane.flow then engine.go_on_in_time(lane.queue, lane.flow) end
+  engine.leave_lane(r)
+  if lane.flow and call('EXISTS', engine.flow_index(lane.queue, lane.flow)) == 1 then
+    engine.place_share(lane.queue, lane.flow)
+  end
+  engine.left_lane(lane)
+  if trial then engine.activate(trial) end
+end
+
+-- Park the lane of an invocation that a gate stops, and let others try what its lane was let out for.
+function engine.park(r, name)
+  local lane = engine.lane(r)
+  local trial = engine.end_trial(lane)
+  engine.move_lane(lane, name, false)
+  if trial and trial ~= name then engine.activate(trial) end
+  engine.activate(name)
+end
+
+function engine.begin_trial(lane, name)
+  local gate = engine.gate(name)
+  gate.trials[lane.queue] = gate.trials[lane.queue] or {}
+  gate.trials[lane.queue][lane.key] = true
+  changed[gate] = true
+end
+
+-- How many lanes of a queue try a gate that come before this rank and id.
+function engine.trying_before(gate, queue, rank, id)
+  local number = 0
+  for key in pairs(gate.trials[queue] or {}) do
+    local lane = engine.lane_of(key)
+    if lane and engine.precedes(lane.rank, lane.first, rank, id) then number = number + 1 end
+  end
+  return number
+end
+
+-- Return what the lane tried, if it did.
+function engine.end_trial(lane)
+  local trial = lane.trial
+  if not trial then return false end
+  local gate = engine.gate(trial)
+  gate.trials[lane.queue][lane.key] = nil
+  changed[gate] = true
+  lane.trial = false
+  engine.touch_lane(lane)
+  return trial
+end
+
+-- --- opening ---
+
+-- Let out as many as may pass now, resumable invocations first, then lanes of each queue; set the timer.
+function engine.activate(name)
+  local gate = engine.gate(name)
+  engine.activate_resumes(gate)
+  local queues = {}
+  for queue in pairs(gate.parked) do queues[#queues + 1] = queue end
+  for _, queue in ipairs(engine.sorted_ids(queues)) do engine.activate_lanes(gate, queue) end
+  if gate.kind ~= KIND_SLOTS then engine.set_timer(gate) end
+end
+
+function engine.first_of(index)
+  local id = call('ZRANGE', index, 0, 0)[1]
+  return id and engine.record(id)
+end
+
+-- How many try a gate, or may before this first member of a parked lane does.
+function engine.trying_for(r, gate)
+  return gate.kept_number + engine.trying_before(gate, r[C_QUEUE], r[C_RANK], r.id)
+end
+
+function engine.could_try(r, name, trying)
+  return math.min(engine.room(engine.gate_named(r, name)), MOST_TRIALS) > trying
+end
+
+function engine.activate_resumes(gate)
+  while gate.resumes > 0 do
+    local r = engine.first_of(P .. 'R' .. gate.name)
+    if not r or not engine.could_try(r, gate.name, gate.kept_number) then break end
+    engine.keep_unit_for(gate, r.id, true)
+    engine.let_go_on(r, gate.name)
+  end
+end
+
+function engine.activate_lanes(gate, queue)
+  local index = engine.parked_index(gate.name, queue)
+  while gate.parked[queue] do
+    local r = engine.first_of(index)
+    if not r or not engine.could_try(r, gate.name, engine.trying_for(r, gate)) then break end
+    local lane = engine.lane(r)
+    engine.begin_trial(lane, gate.name)
+    engine.let_out(lane, gate.name)
+  end
+end
+
+function engine.let_out(lane, trial)
+  engine.move_lane(lane, false, trial)
+  engine.woken[lane.queue] = (engine.woken[lane.queue] or 0) + 1
+end
+
+-- When the first gate opens by time, and which it is.
+function engine.gate_due()
+  local first = call('ZRANGE', P .. 'gates:timers', 0, 0, 'WITHSCORES')
+  return tonumber(first[2]), first[1]
+end
+
+function engine.set_timer(gate)
+  local soonest
+  for queue in pairs(gate.parked) do
+    local r = engine.first_of(engine.parked_index(gate.name, queue))
+    local opens = r and engine.opens_at(engine.gate_named(r, gate.name))
+    if opens and opens > now and (not soonest or opens < soonest) then soonest = opens end
+  end
+  if not soonest then
+    call('ZREM', P .. 'gates:timers', gate.name)
+    return
+  end
+  local first = engine.gate_due()
+  call('ZADD', P .. 'gates:timers', soonest, gate.name)
+  if (not first or soonest < first) and (not engine.earliest or soonest < engine.earliest) then engine.earliest = soonest end
+end
+
+-- --- resumable invocations ---
+
+-- Give a resumable invocation back the units it gave up, or park it before the first gate that is closed.
+function engine.may_go_on(r)
+  local missing = {}
+  for _, gate in ipairs(r[C_GATED][G_GATES]) do
+    if engine.misses(r, gate) then missing[#missing + 1] = gate end
+  end
+  local lenders = #missing > 0 and engine.lenders_of(r) or {}
+  for _, gate in ipairs(missing) do
+    if engine.is_stopped(r, gate, lenders) then
+      engine.park_resume(r, gate[GATE_NAME], lenders)
+      return false
+    end
+  end
+  engine.pass(r, missing, lenders)
+  engine.end_resume_trial(r)
+  return true
+end
+
+function engine.park_resume(r, name, lenders)
+  local gated = r[C_GATED]
+  gated[G_PARKED], gated[G_LENDERS] = name, #lenders > 0 and lenders
+  engine.touch(r)
+  call('ZADD', P .. 'R' .. name, r[C_RANK], r.id)
+  engine.count_resumes(name, 1)
+  engine.note_kin('r' .. r.id, name, lenders)
+  engine.end_resume_trial(r)
+end
+
+function engine.let_go_on(r, trial)
+  engine.unpark_resume(r)
+  r[C_GATED][G_TRIAL] = trial
+  engine.touch(r)
+end
+
+function engine.unpark_resume(r)
+  local gated = r[C_GATED]
+  local name = gated[G_PARKED]
+  if not name then return end
+  gated[G_PARKED] = false
+  engine.touch(r)
+  call('ZREM', P .. 'R' .. name, r.id)
+  engine.count_resumes(name, -1)
+  engine.forget_kin('r' .. r.id, name, gated[G_LENDERS] or {})
+end
+
+function engine.end_resume_trial(r)
+  local trial = r[C_GATED][G_TRIAL]
+  if not trial then return end
+  r[C_GATED][G_TRIAL] = false
+  engine.touch(r)
+  engine.keep_unit_for(engine.gate(trial), r.id, false)
+  engine.activate(trial)
+end
+
+-- --- leaving ---
+
+-- Take the token of an invocation, or its place in its lane, away; it is still what it was.
+function engine.withdraw(r)
+  if r[C_STATE] == READY and r[C_OWNER] == 0 then engine.left_lane(engine.leave_lane(r)) end
+  engine.unpark_resume(r)
+  engine.end_resume_trial(r)
+end
+
+-- Give up what a lane that lost a member was trying or waiting for.
+function engine.left_lane(lane)
+  if lane.first then
+    -- It comes later now than it did, perhaps later than one that is parked.
+    if lane.trial then engine.activate(lane.trial) end
+    return
+  end
+  local trial, parked = engine.end_trial(lane), lane.parked
+  lane.parked = false
+  if trial then engine.activate(trial) end
+  if parked then engine.activate(parked) end
+end
+
+-- Give all units of an invocation back; `keeps_blocking`: all but those that stay with it while its retry is delayed.
+function engine.give_up(r, keeps_blocking)
+  for _, gate in ipairs(r[C_GATED][G_GATES]) do
+    if not (keeps_blocking and gate[GATE_BLOCKS]) then engine.give_unit_up(r.id, gate[GATE_NAME]) end
+  end
+end
+
+-- Give the units of a run that waits back, and lend those that it keeps. A trial run gives its unit back too: what it
+-- waits for may stand before the same breaker.
+function engine.suspend_units(r)
+  for _, gate in ipairs(r[C_GATED][G_GATES]) do
+    local name = gate[GATE_NAME]
+    if string.byte(name) == KIND_SLOTS and gate[GATE_HOLDS] then
+      engine.lend(r.id, name)
+    else
+      engine.give_unit_up(r.id, name)
+    end
+  end
+end
+
+function engine.give_unit_up(id, name)
+  local unit = string.byte(name) ~= KIND_RATE and engine.drop_unit(name, id)
+  if not unit then return end
+  local lenders = unit[UNIT_LENDERS]
+  while lenders[1] do
+    local lender = table.remove(lenders, 1)
+    if engine.wants_back(lender, name) then
+      engine.put_unit(name, lender, lenders, unit[UNIT_LIMIT])
+      engine.came_back(engine.record(lender), name)
+      return
+    end
+  end
+  engine.activate(name)
+end
+
+function engine.came_back(r, name)
+  if r[C_GATED][G_PARKED] == name then
+    engine.let_go_on(r, false)
+  elseif r[C_GATED][G_TRIAL] == name then
+    engine.end_resume_trial(r)
+  end
+  engine.lend(r.id, name)
+end
+
+function engine.wants_back(lender, name)
+  local r = engine.record(lender)
+  if not r or r[C_OWNER] == 0 or engine.holds_unit(lender, name) then return false end
+  return r[C_STATE] == SUSPENDED or r[C_STATE] == READY
+end
+
+-- Let out whoever could pass a gate on the unit of this holder, if that waits for others.
+function engine.lend(lender, name)
+  if not engine.lends(lender, name) then return end
+  local resumes, parked = {}, {}
+  for _, token in ipairs(call('SMEMBERS', P .. 'K' .. lender .. name)) do
+    local rest = string.sub(token, 2)
+    if string.sub(token, 1, 1) == 'r' then
+      local r = engine.record(rest)
+      resumes[#resumes + 1] = { rank = r[C_RANK], first = rest, r = r }
+    else
+      parked[#parked + 1] = engine.lane(engine.first_of(P .. 'L' .. rest))
+    end
+  end
+  local function by_order(one, other) return engine.precedes(one.rank, one.first, other.rank, other.first) end
+  table.sort(resumes, by_order)
+  table.sort(parked, by_order)
+  for _, each in ipairs(resumes) do engine.let_go_on(each.r, false) end
+  for _, lane in ipairs(parked) do engine.let_out(lane, false) end
+end
+
+-- --- breakers ---
+
+-- Tell the breakers of an invocation how its attempt ended, before its units are given up.
+function engine.report(r, failed)
+  for _, gate in ipairs(r[C_GATED][G_GATES]) do
+    if string.byte(gate[GATE_NAME]) == KIND_BREAKER then engine.report_to(r.id, gate, failed) end
+  end
+end
+
+function engine.report_to(id, gate, failed)
+  local name = gate[GATE_NAME]
+  local known = engine.breaker(name)
+  local is_open = known and known[3]
+  if is_open and not engine.holds_unit(id, name) then return end
+  if not failed then
+    if known then engine.put_breaker(name, false) end
+    return
+  end
+  known = known or { 0, false, false }
+  known[1] = known[1] + 1
+  if is_open or known[1] >= gate[GATE_FAILURES] then
+    known[3] = now + gate[GATE_OPEN_FOR]
+    known[2] = known[2] or now
+  end
+  engine.put_breaker(name, known)
+end
