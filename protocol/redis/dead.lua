@@ -9,7 +9,7 @@
 --- include shared/unit.lua
 
 local request = unpack_record(ARGV[2])
-local entries = call('ZREVRANGEBYLEX', P .. 'f' .. request[1], '(' .. request[2], '[' .. request[3], 'LIMIT', 0, request[4])
+local entries = call('ZREVRANGEBYLEX', P .. 'z' .. request[1], '(' .. request[2], '[' .. request[3], 'LIMIT', 0, request[4])
 local keys, rows = {}, {}
 for place, entry in ipairs(entries) do keys[place] = P .. 'c' .. string.sub(entry, 21) end
 for place, stored in ipairs(engine.get_many(keys)) do

@@ -5,7 +5,7 @@
 --   c<id> call   i<id> control   o<id> outcome   a<id> attempts   g<id> progress   h<id> children
 --   p<id> whom it waits for   d<id> who waits for it   v id -> sessions that watch it   k<key> deduplication
 --   q<queue> ready   r<session> resumable   w<session> owned   x<session> inbox   s<session> session
---   f dead letters   f<queue> those of one queue
+--   z dead letters   z<queue> those of one queue
 --   t timers   e retention   l live sessions   all ids   idle sleepers   queues used   paused   n counts
 --   b<key> client data   data when it was written   hours when calls were submitted   broken set aside   meta
 --   gates are in shared/gates.lua

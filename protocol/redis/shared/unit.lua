@@ -234,8 +234,8 @@ function engine.drop_outcome(id, o)
   call('ZREM', P .. 'e', id)
   local entry = engine.dead_entry(id, o)
   if entry then
-    call('ZREM', P .. 'f', entry)
-    call('ZREM', P .. 'f' .. o[O_QUEUE], entry)
+    call('ZREM', P .. 'z', entry)
+    call('ZREM', P .. 'z' .. o[O_QUEUE], entry)
   end
   outcomes[id] = false
 end
@@ -252,8 +252,8 @@ function engine.write_outcomes()
     end
     local entry = engine.dead_entry(id, o)
     if entry then
-      call('ZADD', P .. 'f', 0, entry)
-      call('ZADD', P .. 'f' .. o[O_QUEUE], 0, entry)
+      call('ZADD', P .. 'z', 0, entry)
+      call('ZADD', P .. 'z' .. o[O_QUEUE], 0, entry)
     end
   end
   engine.call_many('MSET', nil, written, 2)
