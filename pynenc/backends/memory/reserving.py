@@ -42,7 +42,8 @@ def debounce(state: MemoryState, holder: InvocationId, item: Submission, now_us:
 
 
 def _due_us(item: Submission, now_us: int) -> int | None:
-    return now_us + item.delay_us if item.delay_us > 0 else None
+    delay_us = item.delay_from(now_us)
+    return now_us + delay_us if delay_us > 0 else None
 
 
 def _delay_again(state: MemoryState, record: Record, due_us: int | None, now_us: int) -> None:

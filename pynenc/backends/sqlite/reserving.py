@@ -51,7 +51,8 @@ def _debounce(unit: Unit, holder: InvocationId, item: Submission) -> bool:
     if live is None or live.epoch > 0:
         return False
     unit.connection.execute("UPDATE call SET arguments = ? WHERE id = ?", (item.arguments, holder))
-    due = unit.now + item.delay_us if item.delay_us > 0 else None
+    delay = item.delay_from(unit.now)
+    due = unit.now + delay if delay > 0 else None
     if live.need_left:
         live.not_before = due
         unit.changed(live)
