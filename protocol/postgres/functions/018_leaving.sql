@@ -130,7 +130,7 @@ BEGIN
     LEFT JOIN LATERAL (
         SELECT ctid AS place, lenders FROM {schema}.unit WHERE gate = w.name AND id = w.id OFFSET 0
     ) AS u ON true
-    HAVING bool_and(w.kind = 0 AND u.lenders IS NULL);
+    HAVING coalesce(bool_and(w.kind = 0 AND u.lenders IS NULL), true);
     IF FOUND THEN
         DELETE FROM {schema}.unit WHERE ctid = ANY (v_units);
         FOREACH v_gate IN ARRAY coalesce(v_waited, '{}') LOOP
