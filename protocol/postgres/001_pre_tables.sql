@@ -43,7 +43,8 @@ CREATE TYPE {schema}.gate AS (
 
 -- The immutable part of an invocation: written once, kept until the invocation is purged.
 --   gates  by name
---   lane   with gates or a flow: a digest of queue, flow, and names and modes of gates; the key of its lane, unless it has lenders
+--   lane   with gates or a flow: a digest of queue, flow, and names and modes of gates; the key of its lane, unless it
+--          has lenders
 CREATE TABLE {schema}.call (
     id         bytea PRIMARY KEY,
     task_id    text NOT NULL,

@@ -2,18 +2,18 @@
 --
 -- Locks. Every operation that writes takes the app's lock for the length of its transaction: shared if it is plain,
 -- exclusive if what it decides depends on records that others may change at the same time (waits, cancellations,
--- deduplication, ends of sessions, gates). So plain traffic runs side by side, guarded by the locks of its rows, and everything
--- else runs alone, as in memory. A plain operation that meets something that is not plain raises PN002 and is sent again
--- as an exclusive one. Locks are taken in this order, so that nobody waits in a circle: the app's, that of watchers, rows by
--- id, that of sleepers.
+-- deduplication, ends of sessions, gates). So plain traffic runs side by side, guarded by the locks of its rows, and
+-- everything else runs alone, as in memory. A plain operation that meets something that is not plain raises PN002 and is
+-- sent again as an exclusive one. Locks are taken in this order, so that nobody waits in a circle: the app's, that of
+-- watchers, rows by id, that of sleepers.
 --
 -- Plans. Operations pin their plans to index scans and nested loops: the tables they touch go from empty to millions of
 -- rows and back within minutes, and a plan made for one of these is ruinous for the other. That alone does not decide
 -- which table a join begins with, and one that was planned while `live` was empty would begin there. So nothing joins a
 -- large table freely: rows are named by `id = ANY (array)`, or looked up one by one in a LATERAL with OFFSET 0, which the
--- planner may not reorder. What frees rows of a session compares `coalesce(owner, 0)`, lest the index of owners is used.
--- A scan that is off still happens where there is no other way, at a cost so high that the server would compile it: no JIT. Both
--- are settings of the functions, because connections behind pgbouncer have none of their own.
+-- planner may not reorder. What frees rows of a session compares `coalesce(owner, 0)`, lest the index of owners is used. A
+-- scan that is off still happens where there is no other way, at a cost so high that the server would compile it: no JIT.
+-- Both are settings of the functions, because connections behind pgbouncer have none of their own.
 --
 -- Errors: PN001 the session has ended (message: its number); PN002 not plain, send it again exclusively; PN003 the store is
 -- sealed (message: the seal); PN004 the seal that a move relies on is not there.

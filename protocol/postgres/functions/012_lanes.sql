@@ -1,5 +1,6 @@
--- Lanes: what is READY behind the same gates, and where the token of each lane is. The token of a lane is its first member, by
--- (rank, id). Which gates are open is the matter of 014_gating.sql. Only for operations that hold the app's lock exclusively.
+-- Lanes: what is READY behind the same gates, and where the token of each lane is. The token of a lane is its first
+-- member, by (rank, id). Which gates are open is the matter of 014_gating.sql. Only for operations that hold the app's
+-- lock exclusively.
 
 -- The living ancestors that keep a unit of the same slots while they wait: by gate, the nearest first. NULL: there are none.
 CREATE FUNCTION {api}.lenders_of(p_parent bytea, p_gates {schema}.gate[]) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
@@ -77,8 +78,8 @@ BEGIN
 END
 $$;
 
--- Queue a READY invocation that nobody owns in its lane, and wake somebody if claims find that. If it is parked, its new first
--- member may come before those that try the gate now.
+-- Queue a READY invocation that nobody owns in its lane, and wake somebody if claims find that. If it is parked, its new
+-- first member may come before those that try the gate now.
 CREATE FUNCTION {api}.enter_lane(p_now bigint, p_id bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     c record;
@@ -132,8 +133,8 @@ BEGIN
 END
 $$;
 
--- After a member has left its lane (its row names it no more): put the token of the lane where it belongs, or let the lane go.
--- Returns whether it went.
+-- After a member has left its lane (its row names it no more): put the token of the lane where it belongs, or let the lane
+-- go. Returns whether it went.
 CREATE FUNCTION {api}.leave_lane(p_lane {schema}.lane, p_id bytea) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_rank bigint;

@@ -108,8 +108,8 @@ END
 $$;
 
 -- Claim up to `p_want` invocations from a rank on, or only those that rank before one (`p_before`) or may be needed by
--- somebody (`p_awaited`); what should have started before now ends instead, which takes the exclusive lock, and so does what has
--- gates (`p_gated`: there may be some). Returns as well how many closed gates it met.
+-- somebody (`p_awaited`); what should have started before now ends instead, which takes the exclusive lock, and so does
+-- what has gates (`p_gated`: there may be some). Returns as well how many closed gates it met.
 --
 -- A busy queue leaves an ever longer prefix of dead rows in its index until the next vacuum. So for a quarter of a second
 -- (`p_until`) after a full claim the session goes on where it ended: what comes to be ready before that place waits no

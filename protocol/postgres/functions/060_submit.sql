@@ -297,8 +297,8 @@ END
 $$;
 
 -- Items of any kind, in order, each seeing those before it. Exclusive.
--- Reply: verdict (0 created, 1 existing, 2 deduped, 3 stale parent, 4 unknown dependency, 5 different, 6 debounced) and id each,
--- in order. Gates come as the text of an array, by name.
+-- Reply: verdict (0 created, 1 existing, 2 deduped, 3 stale parent, 4 unknown dependency, 5 different, 6 debounced) and id
+-- each, in order. Gates come as the text of an array, by name.
 CREATE FUNCTION {api}.submit(
     p_now bigint,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],
@@ -332,9 +332,9 @@ BEGIN
 END
 $$;
 
--- submit_within: submit in a transaction of the user's own: the invocations exist if and only if it commits.
--- It takes no lock of the app, because nobody knows how long that transaction lasts; so nothing that comes after others
--- or has a key, and what has gates is delayed until now: a tick puts it into its lane. Everybody who listens is woken at its commit.
+-- submit_within: submit in a transaction of the user's own: the invocations exist if and only if it commits. It takes no
+-- lock of the app, because nobody knows how long that transaction lasts; so nothing that comes after others or has a key,
+-- and what has gates is delayed until now: a tick puts it into its lane. Everybody who listens is woken at its commit.
 CREATE FUNCTION {api}.submit_within(
     p_now bigint,
     p_ids bytea[], p_tasks text[], p_queues text[], p_languages text[], p_arguments bytea[], p_policies bytea[],

@@ -245,7 +245,7 @@ BEGIN
     IF p_exclusive THEN
         v_before := {api}.first_due();
     END IF;
-    IF p_exclusive AND NOT {api}.are_ends(p_ids, p_kinds) THEN
+    IF p_exclusive AND cardinality(p_ids) > 0 AND NOT {api}.are_ends(p_ids, p_kinds) THEN
         FOR i IN 1 .. cardinality(p_ids) LOOP
             SELECT s.verdict, s.ids INTO v_reply.n1, v_ids FROM {api}.settle_one(v_now, p_session, p_ids[i],
                 p_epochs[i], p_kinds[i], p_ran[i], p_workers[i], p_payloads[i], p_texts[i], p_delays[i], p_numbers[i])

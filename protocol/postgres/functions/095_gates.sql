@@ -5,8 +5,10 @@ CREATE FUNCTION {api}.gate_flag(p_id bytea) RETURNS integer LANGUAGE sql STABLE 
 $$;
 
 -- The gate before which a lane waits; NULL: none.
-CREATE FUNCTION {api}.parked_before(p_lane bytea) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT parked FROM {schema}.lane WHERE key = p_lane
+CREATE FUNCTION {api}.parked_before(p_lane bytea) RETURNS text LANGUAGE plpgsql STABLE STRICT AS $$
+BEGIN
+    RETURN (SELECT parked FROM {schema}.lane WHERE key = p_lane);
+END
 $$;
 
 -- put_gate: let a setting hold instead of what submissions say. Exclusive.
@@ -42,13 +44,39 @@ CREATE FUNCTION {api}.list_gates(p_now bigint) RETURNS SETOF {schema}.setting LA
     SELECT * FROM {schema}.setting WHERE NOT EXISTS (SELECT FROM {api}.seal) ORDER BY name
 $$;
 
--- Give everything up that some of these, which are about to be forgotten, have of gates.
+-- Forget what some of these have of gates, which are about to be forgotten themselves, and let out whoever waited for it.
 CREATE FUNCTION {api}.purge_gated(p_now bigint, p_ids bytea[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    r {schema}.live%ROWTYPE;
+    v_number bigint;
+    v_lanes bytea[];
+    v_gates text[];
+    v_gate text;
+    v_lane {schema}.lane%ROWTYPE;
 BEGIN
-    FOR r IN DELETE FROM {schema}.live WHERE id = ANY (p_ids) AND flags & 2 <> 0 RETURNING * LOOP
-        PERFORM {api}.end_gated(p_now, r);
+    WITH gone AS (
+        DELETE FROM {schema}.live WHERE id = ANY (p_ids) AND flags & 2 <> 0 RETURNING lane, trial
+    )
+    SELECT count(*), array_agg(DISTINCT lane), array_agg(DISTINCT trial) INTO v_number, v_lanes, v_gates FROM gone;
+    IF v_number = 0 THEN
+        RETURN;
+    END IF;
+    FOR v_lane IN SELECT * FROM {schema}.lane WHERE key = ANY (v_lanes) LOOP
+        IF {api}.leave_lane(v_lane, v_lane.first) THEN
+            v_gates := v_gates || v_lane.trial || v_lane.parked;
+        END IF;
+    END LOOP;
+    WITH freed AS (
+        DELETE FROM {schema}.unit WHERE ctid = ANY (ARRAY(
+            SELECT u.place FROM unnest(p_ids) AS i (id)
+            CROSS JOIN LATERAL (SELECT gates FROM {schema}.call WHERE id = i.id OFFSET 0) AS c
+            CROSS JOIN LATERAL unnest(c.gates) AS g
+            CROSS JOIN LATERAL (SELECT ctid AS place FROM {schema}.unit WHERE gate = g.name AND id = i.id OFFSET 0) AS u
+        )) RETURNING gate
+    )
+    SELECT v_gates || array_agg(gate) INTO v_gates FROM freed;
+    DELETE FROM {schema}.kin WHERE id = ANY (p_ids);
+    FOR v_gate IN SELECT DISTINCT gate FROM unnest(v_gates) AS gate WHERE gate IS NOT NULL ORDER BY gate LOOP
+        PERFORM {api}.activate(p_now, v_gate);
     END LOOP;
 END
 $$;

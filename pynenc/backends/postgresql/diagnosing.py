@@ -159,7 +159,8 @@ def _pinned(oldest_s: float, prepared_s: float, slot: str) -> list[Finding]:
 def _dead_rows(database: Database) -> Op[list[Finding]]:
     rows = yield from database.query(
         "SELECT relname, n_dead_tup FROM pg_stat_all_tables WHERE schemaname = %s AND n_dead_tup > %s "
-        "AND relname IN ('live', 'session', 'sleeper', 'watch', 'inbox') ORDER BY n_dead_tup DESC LIMIT 1",
+        "AND relname IN ('live', 'session', 'sleeper', 'watch', 'inbox', 'lane', 'unit') "
+        "ORDER BY n_dead_tup DESC LIMIT 1",
         *(database.location.schema, _MANY_DEAD),
     )
     return [
