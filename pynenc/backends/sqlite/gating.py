@@ -99,7 +99,8 @@ class Gating:
         return self._stops(gate, self.lanes.lenders_of(self.lanes.call(live.id)), kept_for=live.id)
 
     def _stops(self, gate: Gate, lenders: Lenders, *, kept_for: InvocationId | None) -> bool:
-        if self.room(gate) > self.resuming.kept_for_others(gate.name, kept_for):
+        kept = 0 if self.resuming.is_empty() else self.resuming.kept_for_others(gate.name, kept_for)
+        if self.room(gate) > kept:
             return False
         return not lenders or self._lender(gate, lenders) is None
 
@@ -223,10 +224,13 @@ class Gating:
 
     def activate(self, gate: str) -> None:
         """Let out as many as may pass now, resumable invocations first, then lanes of each queue; set the timer."""
+        is_slots = gate.startswith("slots:")
+        if is_slots and not self.lanes.any_parked() and self.resuming.is_empty():
+            return
         self._activate_resumes(gate)
         for queue in self.lanes.queues_before(gate):
             self._activate_lanes(gate, queue)
-        if not gate.startswith("slots:"):
+        if not is_slots:
             self._set_timer(gate)
 
     def _activate_resumes(self, gate: str) -> None:

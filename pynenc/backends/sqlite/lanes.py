@@ -357,13 +357,14 @@ class Lanes:
 
     def queues_before(self, gate: str) -> list[int]:
         """Return the queues of which lanes are parked before a gate, by name."""
-        if not self._any_parked():
+        if not self.any_parked():
             return []
         name = self._unit.names.name
         found = [queue for queue in self._queues_before(gate) if self.parked(gate, queue).first() is not None]
         return sorted(found, key=lambda queue: name(self._connection, queue))
 
-    def _any_parked(self) -> bool:
+    def any_parked(self) -> bool:
+        """Return whether any lane is parked before any gate."""
         if self._is_any_parked is None:
             found = self._connection.execute("SELECT min(parked) FROM lane WHERE parked IS NOT NULL")
             self._is_any_parked = found.fetchone()[0] is not None

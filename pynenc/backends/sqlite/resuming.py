@@ -27,14 +27,15 @@ class Resuming:
         self._connection = connection
         self._any: bool | None = None
 
-    def _is_empty(self) -> bool:
+    def is_empty(self) -> bool:
+        """Return whether there is none."""
         if self._any is None:
             self._any = self._connection.execute("SELECT 1 FROM resuming LIMIT 1").fetchone() is not None
         return not self._any
 
     def known(self, invocation_id: InvocationId) -> ResumeToken | None:
         """Return where its token is; None: where its owner finds it, with nothing kept for it."""
-        if self._is_empty():
+        if self.is_empty():
             return None
         found = self._connection.execute("SELECT parked, trial, lenders FROM resuming WHERE id = ?", (invocation_id,))
         row = found.fetchone()
@@ -42,7 +43,7 @@ class Resuming:
 
     def first(self, gate: str) -> InvocationId | None:
         """Return the one before a gate that is let out first."""
-        if self._is_empty():
+        if self.is_empty():
             return None
         row = self._connection.execute(
             "SELECT id FROM resuming WHERE parked = ? ORDER BY rank, id LIMIT 1", (gate,)
@@ -51,7 +52,7 @@ class Resuming:
 
     def trying(self, gate: str) -> int:
         """Return for how many a unit of a gate is kept."""
-        if self._is_empty():
+        if self.is_empty():
             return 0
         number: int = self._connection.execute("SELECT count(*) FROM resuming WHERE trial = ?", (gate,)).fetchone()[0]
         return number

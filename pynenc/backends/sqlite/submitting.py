@@ -8,7 +8,7 @@ from typing import Any
 
 from pynenc.backends.gate_checks import checked
 from pynenc.backends.sqlite.ending import end
-from pynenc.backends.sqlite.gate_rows import GatedCall, decode_gates, encode_gates, lane_key
+from pynenc.backends.sqlite.gate_rows import GatedCall, encode_gates, lane_key
 from pynenc.backends.sqlite.reserving import held, holder_of, take_key
 from pynenc.backends.sqlite.rows import (
     BAND_UNIT,
@@ -74,8 +74,8 @@ def submit_plain(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
         call, live = maker.rows(item, 0)
         calls.append(call)
         lives.append(live)
-    if any(call[-1] is not None for call in calls):
-        lives = _in_lanes(unit, calls, lives)
+    if maker.gated:
+        lives = _in_lanes(unit, maker.gated, lives)
     if maker.first_due is not None:
         unit.due_at(maker.first_due)
     try:
@@ -89,26 +89,24 @@ def submit_plain(unit: Unit, items: Sequence[Submission]) -> list[SubmitReply]:
     return [SubmitReply(SubmitVerdict.CREATED, item.invocation_id) for item in items]
 
 
-def _in_lanes(unit: Unit, calls: list[tuple[Any, ...]], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _in_lanes(unit: Unit, calls: dict[InvocationId, GatedCall], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Queue what is gated and about to be written; return the rows with their lanes."""
     lanes = unit.gating.lanes
-    new = {call[0] for call in calls}
+    new = {row[0] for row in rows}
+    if any(call.parent in new for call in calls.values()):
+        # The gates of a parent cannot be found before it is there.
+        raise Repeated
+    lanes.calls.update(calls)
     entering = {}
-    for place, call in enumerate(calls):
-        if call[-1] is None:
-            continue
-        if call[7] in new:
-            # The gates of a parent cannot be found before it is there.
-            raise Repeated
-        gated = lanes.calls[call[0]] = GatedCall(*decode_gates(call[-1]), call[7])
-        live = _live_of(rows[place])
-        if live.state == READY:
-            lenders = lanes.lenders_of(gated)
-            entering[place] = (lane_key(live.queue, gated, lenders), live, gated, lenders)
+    for place, row in enumerate(rows):
+        call = calls.get(row[0])
+        if call is not None and row[1] == READY:
+            live, lenders = _live_of(row), lanes.lenders_of(call)
+            entering[place] = (lane_key(live.queue, call, lenders), live, call, lenders)
     lanes.load_keys(key for key, *_ in entering.values())
     placed = list(rows)
-    for place, (key, live, gated, lenders) in entering.items():
-        if unit.gating.settle_in(live, lanes.enter_under(key, live, gated, lenders)):
+    for place, (key, live, call, lenders) in entering.items():
+        if unit.gating.settle_in(live, lanes.enter_under(key, live, call, lenders)):
             unit.wake_for(live.queue)
         placed[place] = (*rows[place][:-1], live.lane)
     return placed
@@ -184,6 +182,8 @@ class _Maker:
         self._taken = 0
         self._roots: dict[InvocationId, InvocationId] = {}
         self._fences: dict[Fence, bool] = {}
+        self.gated: dict[InvocationId, GatedCall] = {}
+        """What of the calls made so far has gates or a flow."""
         self.tokens: dict[int, int] = {}
         """How many of the rows made so far are READY, by queue."""
         self.first_due: int | None = None
@@ -218,7 +218,9 @@ class _Maker:
         flags = KEYED if item.dedupe is not None else 0
         gates = None
         if item.gates or item.flow is not None:
-            gates = encode_gates(tuple(sorted(item.gates, key=_by_name)), item.flow)
+            call = GatedCall(tuple(sorted(item.gates, key=_by_name)), item.flow, parent)
+            gates = encode_gates(call.gates, call.flow)
+            self.gated[item.invocation_id] = call
             flags |= gate_flags(gates, parent)
         if state == READY and gates is None:
             self.tokens[queue] = self.tokens.get(queue, 0) + 1
