@@ -9,8 +9,7 @@
 --- include shared/store.lua
 --- plain shared/ungated.lua
 --- include shared/unit.lua
---- gated shared/lanes.lua
---- gated shared/gates.lua
+--- gated shared/gating.lua
 --- include shared/waking.lua
 --- include shared/ending.lua
 --- include shared/renewing.lua

@@ -8,8 +8,7 @@
 
 --- include shared/store.lua
 --- include shared/unit.lua
---- include shared/lanes.lua
---- include shared/gates.lua
+--- include shared/gating.lua
 
 local listed, resumes, units, flows = {}, {}, {}, {}
 local seen = {}
@@ -23,7 +22,9 @@ for _, id in ipairs(unpack_record(ARGV[2])) do
       listed[#listed + 1] = { lane.first or '', call('ZRANGE', P .. 'L' .. lane.key, 0, -1), lane.parked, lane.trial }
     end
   end
-  if gated and (gated[G_PARKED] or gated[G_TRIAL]) then resumes[#resumes + 1] = { id, gated[G_PARKED], gated[G_TRIAL] } end
+  if gated and (gated[G_PARKED] or gated[G_TRIAL]) then
+    resumes[#resumes + 1] = { id, gated[G_PARKED], gated[G_TRIAL] }
+  end
   for _, gate in ipairs(gated and gated[G_GATES] or {}) do
     local name = gate[GATE_NAME]
     if not seen[name] then
@@ -36,8 +37,9 @@ for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
   local shares = call('HGETALL', P .. 'f' .. queue)
   if #shares > 0 then flows[#flows + 1] = { queue, call('HGET', P .. 'gates:virtual', queue), shares } end
 end
+local to_come = string.format('(%.0f', now)
 return pack({
-  listed, resumes, units, flows, call('ZRANGEBYSCORE', P .. 'gates:rates', '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES'),
+  listed, resumes, units, flows, call('ZRANGEBYSCORE', P .. 'gates:rates', to_come, '+inf', 'WITHSCORES'),
   call('HGETALL', P .. 'gates:breakers'), call('HGETALL', P .. 'gates:settings'),
   call('ZRANGE', P .. 'gates:timers', 0, -1, 'WITHSCORES'),
 })

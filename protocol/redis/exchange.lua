@@ -29,8 +29,7 @@ local function make_unit()
   if is_made then return end
   is_made = true
   --- include shared/unit.lua
-  --- gated shared/lanes.lua
-  --- gated shared/gates.lua
+  --- gated shared/gating.lua
   --- include shared/ending.lua
   --- include shared/sessions.lua
   --- include shared/waiting.lua

@@ -8,8 +8,7 @@
 --- include shared/store.lua
 --- plain shared/ungated.lua
 --- include shared/unit.lua
---- gated shared/lanes.lua
---- gated shared/gates.lua
+--- gated shared/gating.lua
 --- include shared/waking.lua
 --- include shared/reading.lua
 --- include shared/listing.lua

@@ -6,8 +6,7 @@
 
 --- include shared/store.lua
 --- include shared/unit.lua
---- include shared/lanes.lua
---- include shared/gates.lua
+--- include shared/gating.lua
 --- include shared/waking.lua
 
 local request = unpack_record(ARGV[2])

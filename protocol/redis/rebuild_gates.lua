@@ -6,8 +6,7 @@
 
 --- include shared/store.lua
 --- include shared/unit.lua
---- include shared/lanes.lua
---- include shared/gates.lua
+--- include shared/gating.lua
 --- include shared/gate_verifying.lua
 --- include shared/waking.lua
 --- include shared/listing.lua

@@ -7,8 +7,7 @@
 --- include shared/store.lua
 --- plain shared/ungated.lua
 --- include shared/unit.lua
---- gated shared/lanes.lua
---- gated shared/gates.lua
+--- gated shared/gating.lua
 --- include shared/waking.lua
 
 -- The gates and the flow of a call that was final, and its place in a lane.

@@ -7,7 +7,9 @@
 --          here but for its first field, the task.
 --          Or, where items differ in id and call only and have nothing but these: {queue, band, retention or false,
 --          max_crashes}, and
--- ARGV[3]  {id, a byte of 0 and the call} of each, end to end; no id is there twice.
+-- ARGV[3]  {id, a byte of 0 and the call} of each, end to end; no id is there twice. In the gated build they may differ in
+--          gates and flow too: then this is '', and
+-- ARGV[4]  {id, a byte of 0 and the call, gates and flow (packed)} of each, end to end.
 -- Reply    one value per item: 0 (created), else {verdict, id}; 0 alone if all were created
 -- Atomic; O(n log N) for n items.
 
@@ -64,16 +66,26 @@ local function submit_plain(flat)
   return pack(SUBMIT_CREATED)
 end
 
-local flat = ARGV[3] and unpack_record(ARGV[3])
+local flat = ARGV[3] and not ARGV[4] and unpack_record(ARGV[3])
 if flat and not any_known(flat, 1, 2) then return submit_plain(flat) end
 
 --- include shared/unit.lua
---- gated shared/lanes.lua
---- gated shared/gates.lua
+--- gated shared/gating.lua
 --- include shared/ending.lua
 --- gated shared/reserving.lua
+--- gated shared/submitting_gated.lua
 
-local items = given
+local gated = ARGV[4] and unpack_record(ARGV[4])
+if gated and not any_known(gated, 1, 3) then
+  local sequence = next_sequence()
+  local number = engine.submit_gated(given, gated, sequence)
+  engine.claim_gates()
+  note_submission(number, { [given[1]] = true }, sequence, number)
+  engine.finish()
+  return pack(SUBMIT_CREATED)
+end
+
+local items = gated and engine.gated_items(given, gated) or given
 if flat then
   items = {}
   for at = 1, #flat, 2 do
@@ -197,7 +209,7 @@ local function create_one(item)
   if r[C_STATE] == READY then engine.ready(r) end
 end
 
-local look = flat or any_known(ids, 1, 1)
+local look = flat or gated or any_known(ids, 1, 1)
 local replies = {}
 for place, item in ipairs(items) do
   local refused = refusal(item, look)

@@ -29,7 +29,11 @@ end
 
 local function check_lane(r, report)
   local lane = engine.lane(r)
+  local first, size = call('ZRANGE', P .. 'L' .. lane.key, 0, 0)[1], call('ZCARD', P .. 'L' .. lane.key)
   if not is_at(P .. 'L' .. lane.key, r.id, r[C_RANK]) then report('I1', r.id, 'its lane does not list it') end
+  if first ~= lane.first or size ~= lane.size then
+    report('I1', r.id, 'its lane does not know its first member, or how many they are')
+  end
   if lane.first ~= r.id then return end
   local share = lane.flow and not lane.parked and engine.share(lane.queue, lane.flow)
   local has_index = lane.parked or lane.flow
@@ -38,10 +42,6 @@ local function check_lane(r, report)
     is_placed = is_placed and share and call('ZSCORE', P .. 'Q' .. lane.queue, share[2])
   end
   if not is_placed then report('I1', r.id, 'the lane that begins with it has no token') end
-  local first = call('ZRANGE', P .. 'L' .. lane.key, 0, 0)[1]
-  if first ~= lane.first or call('ZCARD', P .. 'L' .. lane.key) ~= lane.size then
-    report('I1', r.id, 'its lane knows neither its first member nor how many they are')
-  end
   local trials = lane.trial and engine.gate(lane.trial).trials[lane.queue]
   if lane.trial and not (trials and trials[lane.key]) then
     report('I5', r.id, 'tries ' .. lane.trial .. ', which does not know of it')
@@ -78,7 +78,12 @@ local function check_counts(name, report)
   local function compare(what, known, found)
     if known ~= found then report('I5', '', name .. ' counts ' .. known .. ' ' .. what .. ' instead of ' .. found) end
   end
-  compare('inside', gate.inside, call('HLEN', P .. 'H' .. name))
+  local units, lent = call('HVALS', P .. 'H' .. name), 0
+  for _, unit in ipairs(units) do
+    if unpack_record(unit)[UNIT_LENDERS][1] then lent = lent + 1 end
+  end
+  compare('inside', gate.inside, #units)
+  compare('lent units', gate.lent, lent)
   compare('resumable ones', gate.resumes, call('ZCARD', P .. 'R' .. name))
   for queue, number in pairs(gate.parked) do
     compare('lanes of ' .. queue, number, call('ZCARD', engine.parked_index(name, queue)))
@@ -86,7 +91,9 @@ local function check_counts(name, report)
   for queue, keys in pairs(gate.trials) do
     for key in pairs(keys) do
       local lane = engine.lane_of(key)
-      if not lane or lane.trial ~= name then report('I5', '', name .. ' is tried by a lane of ' .. queue .. ' that is gone') end
+      if not lane or lane.trial ~= name then
+        report('I5', '', name .. ' is tried by a lane of ' .. queue .. ' that is gone')
+      end
     end
   end
   for id in pairs(gate.kept) do
@@ -108,7 +115,9 @@ end
 local function check_trials(name, report)
   local gate = engine.gate(name)
   local r = engine.first_of(P .. 'R' .. name)
-  if r and has_to_try(r, gate, gate.kept_number) then report('I5', r.id, 'is parked before ' .. name .. ', which is open') end
+  if r and has_to_try(r, gate, gate.kept_number) then
+    report('I5', r.id, 'is parked before ' .. name .. ', which is open')
+  end
   for queue in pairs(gate.parked) do
     r = engine.first_of(engine.parked_index(name, queue))
     if r and has_to_try(r, gate, engine.trying_for(r, gate)) then

@@ -1,7 +1,6 @@
 -- Claims where there are gates: as in shared/claiming.lua, but each gated one changes what comes next.
 
--- A reader has the first entries of an index, {rank, id}; what this call takes from it stays in the list. It is complete
--- where there was no more to read.
+-- A reader has the first entries of an index, {rank, id}, from `place` on. It is complete where there is no more to read.
 local function reader_of(index, number)
   return { index = index, number = math.max(1, number), list = {}, place = 1, is_complete = false }
 end
@@ -101,7 +100,9 @@ local function wake_another(readers)
   for _, reader in ipairs(readers) do reader.number = 1 end
   local _, id = first_of(readers)
   local r = id and engine.record(id)
-  if r and r[C_GATED] and not engine.closed_gate(r) then engine.woken[r[C_QUEUE]] = (engine.woken[r[C_QUEUE]] or 0) + 1 end
+  if r and r[C_GATED] and not engine.closed_gate(r) then
+    engine.woken[r[C_QUEUE]] = (engine.woken[r[C_QUEUE]] or 0) + 1
+  end
 end
 
 -- Hand up to `want` READY invocations of the queues to the session, by (rank, id), as `claim_new` does; return their claims
@@ -144,52 +145,88 @@ local function claim_first(session, wanted, want, before)
   return taken, looked
 end
 
--- The first of the queues that somebody waits for or comes after, and children, but those passed over.
-local function first_awaited(queues, before, passed_over)
-  local rank, first
-  for _, queue in ipairs(queues) do
-    for _, index in ipairs({ 'q', 'A' }) do
-      local place, found = 0, false
-      local below = before and string.format('(%.0f', before) or '+inf'
-      repeat
-        local entries = call('ZRANGEBYSCORE', P .. index .. queue, '-inf', below, 'WITHSCORES', 'LIMIT', place, LOOK_AHEAD)
-        for at = 1, #entries, 2 do
-          local id, order = entries[at], tonumber(entries[at + 1])
-          if not found and not passed_over[id]
-            and (call('EXISTS', P .. 'd' .. id) == 1 or call('GETRANGE', P .. 'c' .. id, 0, 0) == IS_CHILD) then
-            found = true
-            if not first or engine.precedes(order, id, rank, first) then rank, first = order, id end
-          end
-        end
-        place = place + LOOK_AHEAD
-      until found or #entries < 2 * LOOK_AHEAD
+-- The first `number` entries of an index that somebody waits for or comes after, and children, but those passed over.
+local function awaited_in(index, before, number, passed_over)
+  local found, place = {}, 0
+  local below = before and string.format('(%.0f', before) or '+inf'
+  repeat
+    local entries = call('ZRANGEBYSCORE', index, '-inf', below, 'WITHSCORES', 'LIMIT', place, LOOK_AHEAD)
+    for at = 1, #entries, 2 do
+      local id = entries[at]
+      if #found < number and not passed_over[id]
+        and (call('EXISTS', P .. 'd' .. id) == 1 or call('GETRANGE', P .. 'c' .. id, 0, 0) == IS_CHILD) then
+        found[#found + 1] = { tonumber(entries[at + 1]), id }
+      end
     end
-  end
-  return first
+    place = place + LOOK_AHEAD
+  until #found == number or #entries < 2 * LOOK_AHEAD
+  return found
 end
 
-local function claim_awaited(session, queues, want, before)
-  local taken, looked, passed_over = {}, 0, {}
-  while #taken < want and looked < MOST_LOOKS do
-    local id = first_awaited(queues, before, passed_over)
-    local r = id and engine.record(id)
-    if not id then break end
+-- The first `number` of all queues, by (rank, id).
+local function awaited_of(queues, before, number, passed_over)
+  local found = {}
+  for _, queue in ipairs(queues) do
+    for _, index in ipairs({ 'q', 'A' }) do
+      for _, entry in ipairs(awaited_in(P .. index .. queue, before, number, passed_over)) do found[#found + 1] = entry end
+    end
+  end
+  table.sort(found, function(one, other) return engine.precedes(one[1], one[2], other[1], other[2]) end)
+  for place = #found, number + 1, -1 do found[place] = nil end
+  return found
+end
+
+-- Claims of what somebody needs: see claim_awaited.
+local function awaited_claim(session, want, passed_over)
+  local claim = { taken = {}, looked = 0 }
+
+  function claim.is_over() return #claim.taken >= want or claim.looked >= MOST_LOOKS end
+
+  -- Take what has to go for this one to come; return whether an end may have made others READY.
+  function claim.look_at(id)
+    local r = engine.record(id)
     r = r and engine.in_turn(r)
     if not r or r[C_STATE] ~= READY or r[C_OWNER] ~= 0 then
       passed_over[id] = true
-    elseif not engine.has_expired(r) then
-      local gate = r[C_GATED] and engine.closed_gate(r)
-      if not gate then
-        engine.take(r, session)
-        taken[#taken + 1] = r
-      else
-        looked = looked + 1
-        if gate[GATE_MODE] == GATE_PARKS then passed_over[id] = true else engine.reject(r, gate) end
+      return false
+    end
+    if engine.has_expired(r) then return true end
+    local gate = r[C_GATED] and engine.closed_gate(r)
+    if not gate then
+      engine.take(r, session)
+      claim.taken[#claim.taken + 1] = r
+      return r.id ~= id and not claim.is_over() and claim.look_at(id)
+    end
+    claim.looked = claim.looked + 1
+    if gate[GATE_MODE] == GATE_PARKS then
+      passed_over[id] = true
+      return false
+    end
+    engine.reject(r, gate)
+    return true
+  end
+  return claim
+end
+
+-- Hand out only what somebody waits for or comes after, and children; closed gates are passed over.
+local function claim_awaited(session, queues, want, before)
+  local passed_over = {}
+  local claim = awaited_claim(session, want, passed_over)
+  local is_complete = false
+  while not claim.is_over() and not is_complete do
+    local number = want - #claim.taken + MOST_TRIALS
+    local found = awaited_of(queues, before, number, passed_over)
+    is_complete = #found < number
+    for _, entry in ipairs(found) do
+      if claim.is_over() then break end
+      if claim.look_at(entry[2]) then
+        is_complete = false
+        break
       end
     end
     engine.flush()
   end
-  return taken, looked
+  return claim.taken, claim.looked
 end
 
 function engine.claim_gated(session, wanted, want, before, awaited)
@@ -197,7 +234,9 @@ function engine.claim_gated(session, wanted, want, before, awaited)
   if awaited then
     local queues = {}
     for _, queue in ipairs(#wanted > 0 and engine.distinct(wanted) or call('SMEMBERS', P .. 'queues')) do
-      if engine.serves(wanted, queue) and call('SISMEMBER', P .. 'paused', queue) == 0 then queues[#queues + 1] = queue end
+      if engine.serves(wanted, queue) and call('SISMEMBER', P .. 'paused', queue) == 0 then
+        queues[#queues + 1] = queue
+      end
     end
     taken, looked = claim_awaited(session, queues, want, before)
   else

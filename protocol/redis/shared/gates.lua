@@ -1,119 +1,4 @@
 -- Gates: who is inside, who may pass, who is let out to try when one opens; see SEMANTICS.md, "Lanes and gates".
---
--- A gate is an array as submissions carry it: name, mode, then for slots limit, whether a run that waits holds its unit,
--- whether a delayed retry does; for rates interval and burst; for breakers failures and how long it is open then.
---   L<lane> members   M<lane> what follows from these   Q<queue> tokens   A<queue> READY and gated   f<queue> flows
---   B<gate, queue> tokens parked   R<gate> resumable ones parked   H<gate> units   K<id><gate> who could borrow its unit
---   G<gate> what follows from these
---   gates:settings   gates:rates   gates:breakers   gates:timers   gates:virtual
-
-local gates, settings = {}, {} -- name -> what this call knows
-local changed = {}             -- gates that have to be written
-local has_settings
-
--- What is kept of a gate: {how many are inside, how many resumable ones are parked, {queue, how many lanes are parked, ...},
--- {lane that tries it, its queue, ...}, ids for which a unit is kept}.
-local function adopt_gate(name, kept)
-  local gate = { name = name, kind = string.byte(name), inside = 0, resumes = 0, parked = {}, trials = {}, kept = {}, kept_number = 0 }
-  gates[name] = gate
-  if not kept then return gate end
-  kept = unpack_record(kept)
-  gate.inside, gate.resumes = kept[1], kept[2]
-  for place = 1, #kept[3], 2 do gate.parked[kept[3][place]] = kept[3][place + 1] end
-  for place = 1, #kept[4], 2 do
-    local queue = kept[4][place + 1]
-    gate.trials[queue] = gate.trials[queue] or {}
-    gate.trials[queue][kept[4][place]] = true
-  end
-  for _, id in ipairs(kept[5]) do gate.kept[id] = true end
-  gate.kept_number = #kept[5]
-  return gate
-end
-
-function engine.gate(name)
-  return gates[name] or adopt_gate(name, call('GET', P .. 'G' .. name))
-end
-
--- Load the gates of many records at once.
-function engine.fetch_gates(all)
-  local missing, keys, seen = {}, {}, {}
-  for _, r in ipairs(all) do
-    for _, gate in ipairs(r[C_GATED][G_GATES]) do
-      local name = gate[GATE_NAME]
-      if not gates[name] and not seen[name] then
-        seen[name] = true
-        missing[#missing + 1], keys[#keys + 1] = name, P .. 'G' .. name
-      end
-    end
-  end
-  local kept = engine.get_many(keys)
-  for place, name in ipairs(missing) do adopt_gate(name, kept[place]) end
-end
-
--- What is kept of a gate, false if that is nothing.
-local function packed_gate(gate)
-  local parked, trials, kept = {}, {}, {}
-  for queue, number in pairs(gate.parked) do
-    local size = #parked
-    parked[size + 1], parked[size + 2] = queue, number
-  end
-  for queue, keys in pairs(gate.trials) do
-    for key in pairs(keys) do
-      local size = #trials
-      trials[size + 1], trials[size + 2] = key, queue
-    end
-  end
-  for id in pairs(gate.kept) do kept[#kept + 1] = id end
-  local is_empty = gate.inside == 0 and gate.resumes == 0 and #parked + #trials + #kept == 0
-  return not is_empty and pack({ gate.inside, gate.resumes, parked, trials, kept })
-end
-
-function engine.write_gates()
-  local kept, gone = {}, {}
-  for gate in pairs(changed) do
-    local packed, name = packed_gate(gate), P .. 'G' .. gate.name
-    if packed then
-      local size = #kept
-      kept[size + 1], kept[size + 2] = name, packed
-    else
-      gone[#gone + 1] = name
-    end
-  end
-  changed = {}
-  engine.call_many('MSET', nil, kept, 2)
-  engine.call_many('DEL', nil, gone)
-end
-
--- What was set live for a gate or flow: {limit}, {interval, burst} or {weight}; else false.
-function engine.setting(name)
-  local known = settings[name]
-  if known == nil then
-    if has_settings == nil then has_settings = call('EXISTS', P .. 'gates:settings') == 1 end
-    local kept = has_settings and call('HGET', P .. 'gates:settings', name)
-    known = kept and unpack_record(kept)
-    settings[name] = known
-  end
-  return known
-end
-
-function engine.count_parked(name, queue, number)
-  local gate = engine.gate(name)
-  local left = (gate.parked[queue] or 0) + number
-  gate.parked[queue] = left > 0 and left or nil
-  changed[gate] = true
-end
-
-function engine.count_resumes(name, number)
-  local gate = engine.gate(name)
-  gate.resumes = gate.resumes + number
-  changed[gate] = true
-end
-
-function engine.keep_unit_for(gate, id, is_kept)
-  gate.kept[id] = is_kept or nil
-  gate.kept_number = gate.kept_number + (is_kept and 1 or -1)
-  changed[gate] = true
-end
 
 -- --- how a gate stands ---
 
@@ -127,44 +12,6 @@ function engine.rate_of(gate)
   local setting = engine.setting(gate[GATE_NAME])
   if setting then return setting[1], setting[2] end
   return gate[GATE_INTERVAL], gate[GATE_BURST]
-end
-
--- The theoretical arrival time of a rate gate, 0 if nothing passed it lately.
-function engine.arrival(name)
-  local gate = engine.gate(name)
-  if not gate.arrival then gate.arrival = tonumber(call('ZSCORE', P .. 'gates:rates', name) or 0) end
-  return gate.arrival
-end
-
-function engine.put_arrival(name, arrival)
-  engine.gate(name).arrival = arrival
-  call('ZADD', P .. 'gates:rates', arrival, name)
-end
-
--- Forget theoretical arrival times that have passed: they say nothing any more.
-function engine.drop_idle_rates(most)
-  local idle = call('ZRANGEBYSCORE', P .. 'gates:rates', '-inf', now, 'LIMIT', 0, most)
-  for _, name in ipairs(idle) do engine.gate(name).arrival = 0 end
-  engine.call_many('ZREM', P .. 'gates:rates', idle)
-end
-
--- {failures, open since or false, open until or false} of a task that fails, else false.
-function engine.breaker(name)
-  local gate = engine.gate(name)
-  if gate.breaker == nil then
-    local kept = call('HGET', P .. 'gates:breakers', name)
-    gate.breaker = kept and unpack_record(kept)
-  end
-  return gate.breaker
-end
-
-function engine.put_breaker(name, breaker)
-  engine.gate(name).breaker = breaker
-  if breaker then
-    call('HSET', P .. 'gates:breakers', name, pack(breaker))
-  else
-    call('HDEL', P .. 'gates:breakers', name)
-  end
 end
 
 -- How many more may pass now, were nobody waiting.
@@ -254,24 +101,40 @@ end
 function engine.put_unit(name, id, lenders, limit)
   local gate = engine.gate(name)
   gate.inside = gate.inside + call('HSET', P .. 'H' .. name, id, pack({ now, lenders, limit }))
-  changed[gate] = true
+  if lenders[1] then gate.lent = gate.lent + 1 end
+  engine.touch_gate(gate)
 end
 
 -- Find out anew how many are inside.
 function engine.count_inside(name)
-  local gate = engine.gate(name)
-  gate.inside = call('HLEN', P .. 'H' .. name)
-  changed[gate] = true
+  local gate, units = engine.gate(name), call('HVALS', P .. 'H' .. name)
+  gate.inside, gate.lent = #units, 0
+  for _, unit in ipairs(units) do
+    if unpack_record(unit)[UNIT_LENDERS][1] then gate.lent = gate.lent + 1 end
+  end
+  engine.touch_gate(gate)
 end
 
+-- Take the unit of an invocation away and return it, if it has one.
 function engine.drop_unit(name, id)
   local kept = call('HGET', P .. 'H' .. name, id)
   if not kept then return end
   call('HDEL', P .. 'H' .. name, id)
-  local gate = engine.gate(name)
+  local gate, unit = engine.gate(name), unpack_record(kept)
   gate.inside = gate.inside - 1
-  changed[gate] = true
-  return unpack_record(kept)
+  if unit[UNIT_LENDERS][1] then gate.lent = gate.lent - 1 end
+  engine.touch_gate(gate)
+  return unit
+end
+
+-- The same where it is enough to know the lenders.
+function engine.take_unit_back(name, id)
+  local gate = engine.gate(name)
+  if gate.lent > 0 then return engine.drop_unit(name, id) end
+  if gate.inside == 0 or call('HDEL', P .. 'H' .. name, id) == 0 then return end
+  gate.inside = gate.inside - 1
+  engine.touch_gate(gate)
+  return { now, {}, 0 }
 end
 
 function engine.take_unit(r, gate, lenders)
@@ -328,7 +191,7 @@ function engine.begin_trial(lane, name)
   local gate = engine.gate(name)
   gate.trials[lane.queue] = gate.trials[lane.queue] or {}
   gate.trials[lane.queue][lane.key] = true
-  changed[gate] = true
+  engine.touch_gate(gate)
 end
 
 -- How many lanes of a queue try a gate that come before this rank and id.
@@ -347,7 +210,7 @@ function engine.end_trial(lane)
   if not trial then return false end
   local gate = engine.gate(trial)
   gate.trials[lane.queue][lane.key] = nil
-  changed[gate] = true
+  engine.touch_gate(gate)
   lane.trial = false
   engine.touch_lane(lane)
   return trial
@@ -426,62 +289,6 @@ function engine.set_timer(gate)
   if (not first or soonest < first) and (not engine.earliest or soonest < engine.earliest) then engine.earliest = soonest end
 end
 
--- --- resumable invocations ---
-
--- Give a resumable invocation back the units it gave up, or park it before the first gate that is closed.
-function engine.may_go_on(r)
-  local missing = {}
-  for _, gate in ipairs(r[C_GATED][G_GATES]) do
-    if engine.misses(r, gate) then missing[#missing + 1] = gate end
-  end
-  local lenders = #missing > 0 and engine.lenders_of(r) or {}
-  for _, gate in ipairs(missing) do
-    if engine.is_stopped(r, gate, lenders) then
-      engine.park_resume(r, gate[GATE_NAME], lenders)
-      return false
-    end
-  end
-  engine.pass(r, missing, lenders)
-  engine.end_resume_trial(r)
-  return true
-end
-
-function engine.park_resume(r, name, lenders)
-  local gated = r[C_GATED]
-  gated[G_PARKED], gated[G_LENDERS] = name, #lenders > 0 and lenders
-  engine.touch(r)
-  call('ZADD', P .. 'R' .. name, r[C_RANK], r.id)
-  engine.count_resumes(name, 1)
-  engine.note_kin('r' .. r.id, name, lenders)
-  engine.end_resume_trial(r)
-end
-
-function engine.let_go_on(r, trial)
-  engine.unpark_resume(r)
-  r[C_GATED][G_TRIAL] = trial
-  engine.touch(r)
-end
-
-function engine.unpark_resume(r)
-  local gated = r[C_GATED]
-  local name = gated[G_PARKED]
-  if not name then return end
-  gated[G_PARKED] = false
-  engine.touch(r)
-  call('ZREM', P .. 'R' .. name, r.id)
-  engine.count_resumes(name, -1)
-  engine.forget_kin('r' .. r.id, name, gated[G_LENDERS] or {})
-end
-
-function engine.end_resume_trial(r)
-  local trial = r[C_GATED][G_TRIAL]
-  if not trial then return end
-  r[C_GATED][G_TRIAL] = false
-  engine.touch(r)
-  engine.keep_unit_for(engine.gate(trial), r.id, false)
-  engine.activate(trial)
-end
-
 -- --- leaving ---
 
 -- Take the token of an invocation, or its place in its lane, away; it is still what it was.
@@ -525,7 +332,7 @@ function engine.suspend_units(r)
 end
 
 function engine.give_unit_up(id, name)
-  local unit = string.byte(name) ~= KIND_RATE and engine.drop_unit(name, id)
+  local unit = string.byte(name) ~= KIND_RATE and engine.take_unit_back(name, id)
   if not unit then return end
   local lenders = unit[UNIT_LENDERS]
   while lenders[1] do

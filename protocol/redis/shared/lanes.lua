@@ -63,9 +63,9 @@ function engine.fetch_lanes(all)
   end
 end
 
--- Write what has changed of lanes.
 local changed_lanes = {}
 
+-- Note that a lane has to be written.
 function engine.touch_lane(lane)
   changed_lanes[lane] = true
 end
@@ -152,6 +152,7 @@ end
 function engine.lenders_of(r)
   local gated, found = r[C_GATED], {}
   local parent = gated[G_PARENT]
+  if parent == '' then return found end
   for step = 1, MOST_ANCESTORS do
     if parent == '' then break end
     local above = engine.record(parent)
@@ -181,24 +182,24 @@ end
 
 -- --- tokens ---
 
-local changed = {} -- queue -> id -> the order of its token in `Q<queue>`, false: it has none there; not written yet
+local changed_tokens = {} -- queue -> id -> the order of its token in `Q<queue>`, false: it has none there; not written yet
 engine.token_readers = {} -- queue -> who reads its tokens, and is told of every change: see gated_claiming.lua
 
 function engine.put_token(queue, order, id)
-  changed[queue] = changed[queue] or {}
-  changed[queue][id] = order
+  changed_tokens[queue] = changed_tokens[queue] or {}
+  changed_tokens[queue][id] = order
   if engine.token_readers[queue] then engine.token_readers[queue].put(order, id) end
 end
 
 function engine.drop_token(queue, id)
-  changed[queue] = changed[queue] or {}
-  changed[queue][id] = false
+  changed_tokens[queue] = changed_tokens[queue] or {}
+  changed_tokens[queue][id] = false
   if engine.token_readers[queue] then engine.token_readers[queue].drop(id) end
 end
 
 -- Write what became of the tokens.
 local function write_tokens()
-  for queue, orders in pairs(changed) do
+  for queue, orders in pairs(changed_tokens) do
     local added, taken = {}, {}
     for id, order in pairs(orders) do
       if order then
@@ -211,28 +212,7 @@ local function write_tokens()
     engine.call_many('ZREM', P .. 'Q' .. queue, taken)
     engine.call_many('ZADD', P .. 'Q' .. queue, added, 2)
   end
-  changed = {}
-end
-
--- Load lanes and gates of those of these invocations that are gated.
-function engine.fetch_gating(ids)
-  local queued, gated = {}, {}
-  for _, id in ipairs(ids) do
-    local r = engine.record(id)
-    if r and r[C_GATED] then
-      gated[#gated + 1] = r
-      if r[C_STATE] == READY and r[C_OWNER] == 0 then queued[#queued + 1] = r end
-    end
-  end
-  engine.fetch_lanes(queued)
-  engine.fetch_gates(gated)
-end
-
--- Write what became of lanes, tokens and gates: before indexes are read, and in the end.
-function engine.write_gating()
-  write_lanes()
-  write_tokens()
-  engine.write_gates()
+  changed_tokens = {}
 end
 
 function engine.parked_index(gate, queue)
@@ -303,47 +283,4 @@ end
 
 function engine.forget_kin(token, gate, lenders)
   for _, lender in ipairs(engine.lenders_for(lenders, gate)) do call('SREM', P .. 'K' .. lender .. gate, token) end
-end
-
--- --- flows ---
-
--- A flow of a queue, as long as one of its lanes is not parked: {tag or false, its token in `Q<queue>` or false}.
-function engine.share(queue, flow)
-  local kept = call('HGET', P .. 'f' .. queue, flow)
-  return kept and unpack_record(kept)
-end
-
-function engine.virtual_time(queue)
-  return tonumber(call('HGET', P .. 'gates:virtual', queue) or FLOW_BASE)
-end
-
-function engine.flow_cost(id, flow)
-  local setting = engine.setting('flow:' .. flow)
-  local weight = setting and setting[1] or engine.record(id)[C_GATED][G_FLOW][2]
-  return math.floor(FLOW_UNIT / weight)
-end
-
--- Put the first token of a flow where its tag says.
-function engine.place_share(queue, flow)
-  local share = engine.share(queue, flow) or { false, false }
-  local first = call('ZRANGE', engine.flow_index(queue, flow), 0, 0, 'WITHSCORES')
-  local id = first[1]
-  if share[2] and share[2] ~= id then engine.drop_token(queue, share[2]) end
-  if not id then
-    call('HDEL', P .. 'f' .. queue, flow)
-    if call('EXISTS', P .. 'f' .. queue) == 0 then call('HDEL', P .. 'gates:virtual', queue) end
-    return
-  end
-  local tag = share[1] or engine.virtual_time(queue) + engine.flow_cost(id, flow)
-  local band = math.floor(tonumber(first[2]) / BAND_UNIT) * BAND_UNIT
-  engine.put_token(queue, band + math.min(tag, BAND_UNIT - 1), id)
-  call('HSET', P .. 'f' .. queue, flow, pack({ tag, id }))
-end
-
--- One of its invocations starts: virtual time goes on, and the flow gets another tag once it has left its lane.
-function engine.go_on_in_time(queue, flow)
-  local share = engine.share(queue, flow)
-  if not share or not share[1] then return end
-  call('HSET', P .. 'gates:virtual', queue, math.max(engine.virtual_time(queue), share[1]))
-  call('HSET', P .. 'f' .. queue, flow, pack({ false, share[2] }))
 end

@@ -29,7 +29,9 @@ function engine.wake()
   if call('HLEN', P .. 'idle') == 0 then return end
   local asleep = engine.sleepers()
   for queue, number in pairs(engine.woken) do
-    number = math.min(number, call('ZCARD', P .. 'q' .. queue) + (engine.enter_lane and call('ZCARD', P .. 'A' .. queue) or 0))
+    local there = call('ZCARD', P .. 'q' .. queue)
+    if engine.enter_lane then there = there + call('ZCARD', P .. 'A' .. queue) end
+    number = math.min(number, there)
     local place = 1
     while number > 0 and place <= #asleep do
       if engine.serves(asleep[place][2], queue) then

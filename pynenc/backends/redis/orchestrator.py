@@ -22,6 +22,7 @@ from pynenc.backends.redis.codec import (
 from pynenc.backends.redis.gates import fact_of, needs_gates, setting_fields, setting_of
 from pynenc.backends.redis.requests import (
     alike_fields,
+    alike_gated_fields,
     exchange_fields,
     gated_submission_fields,
     submission_fields,
@@ -98,8 +99,10 @@ class RedisOrchestrator(Orchestrator):
         return [_submit_reply(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     def _submit_gated(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
-        fields = pack([gated_submission_fields(item) for item in items])
-        replies = unpack((yield from self._caller.call("submit", fields, durable=True, gated=True)))
+        fields = alike_gated_fields(items) or (pack([gated_submission_fields(item) for item in items]),)
+        replies = unpack((yield from self._caller.call("submit", *fields, durable=True, gated=True)))
+        if replies == SubmitVerdict.CREATED:
+            return [SubmitReply(SubmitVerdict.CREATED, item.invocation_id) for item in items]
         return [_submit_reply(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:

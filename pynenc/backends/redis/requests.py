@@ -66,6 +66,8 @@ _ALIKE = attrgetter(
     *("task_id", "queue", "language", "policy", "meta", "band", "retention_us", "max_crashes"),
     *("key", "delay_or_instant", "expires_us", "after", "dedupe", "parent", "parent_id", "gates", "flow"),
 )
+_GATES = 15
+"""Place of the gates among these."""
 _NOTHING_ELSE = (None, 0, None, (), None, None, None, (), None)
 
 
@@ -84,6 +86,29 @@ def alike_fields(items: Sequence[Submission]) -> tuple[bytes, bytes] | None:
         flat.append(item.invocation_id)
         flat.append(head + pack(item.arguments))
     return pack((queue, band, False if retention_us is None else retention_us, max_crashes)), pack(flat)
+
+
+def alike_gated_fields(items: Sequence[Submission]) -> tuple[bytes, bytes, bytes] | None:
+    """Return what the gated build reads of items that differ in gates and flow besides; None if there is more to them.
+
+    Raises:
+        InvalidGate: a gate or flow has a number out of its bounds.
+    """
+    first = _ALIKE(items[0])[:_GATES]
+    if first[8:] != _NOTHING_ELSE[: _GATES - 8] or any(_ALIKE(item)[:_GATES] != first for item in items[1:]):
+        return None
+    if len({item.invocation_id for item in items}) < len(items):
+        return None
+    task_id, queue, language, policy, meta, band, retention_us, max_crashes = first[:8]
+    head = b"\0" + pack((task_id, queue, language, policy, meta, b"", 0, 0))[:-3]
+    flat: list[bytes] = []
+    for item in items:
+        gates = call_fields(checked(item.gates, item.flow), item.flow)
+        if not gates:
+            return None
+        gated = pack(gates[0]) + pack(gates[1])
+        flat += (item.invocation_id, head + pack(item.arguments) + gated, gated)
+    return pack((queue, band, False if retention_us is None else retention_us, max_crashes)), b"", pack(flat)
 
 
 def _success(done: Success) -> tuple[Any, ...]:

@@ -91,9 +91,10 @@ class WakingContract(GatedContract):
             assert store.exchange(session, want=1, idle=True).claims == ()
 
         self.put(store, SlotSetting("k", 9))
-        woken = [rings(first_bell), rings(second_bell)]
+        assert rings(first_bell)
+        # A bell may ring for nothing, as when its store begins to listen; who was woken already is not woken again.
+        second_bell.clear()
         claims = store.claim(first)
 
-        assert woken == [True, False]
         assert ids_of(claims) == ids[:1]
         assert rings(second_bell)

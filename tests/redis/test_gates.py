@@ -1,0 +1,139 @@
+"""Gates on Redis: both builds of the scripts side by side, and damaged indexes of gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from pynenc.composition import open_backend
+from pynenc.io import run
+from pynenc.model.gates import Flow, SlotGate
+from pynenc.model.ids import SessionId, new_invocation_id
+from pynenc.model.records import Claim, Exchange, SessionInfo, SessionKind, Submission, Success
+from pynenc.ports.backend import Backend
+from tests.servers import RedisServer
+
+ONE = SlotGate(key="k", limit=1)
+TWO = SlotGate(key="two", limit=2)
+
+
+def submit(backend: Backend, *gates: SlotGate, number: int = 1, flow: Flow | None = None) -> None:
+    items = [
+        Submission(invocation_id=new_invocation_id(), task_id="t", arguments=b"", gates=gates, flow=flow)
+        for _ in range(number)
+    ]
+    run(backend.orchestrator.submit(items))
+
+
+def runner(backend: Backend) -> SessionId:
+    info = SessionInfo(kind=SessionKind.RUNNER, name="runner", host="host", pid=1)
+    return run(backend.orchestrator.open_session(info, lease_us=60_000_000))
+
+
+def exchange(backend: Backend, session: SessionId, *done: Claim, want: int = 10) -> tuple[Claim, ...]:
+    completions = tuple(Success(invocation_id=each.invocation_id, epoch=each.epoch, result=b"") for each in done)
+    return run(backend.orchestrator.exchange(Exchange(session=session, completions=completions, want=want))).claims
+
+
+def drain(backend: Backend) -> int:
+    """Run everything that is left; return how many that were."""
+    session, number = runner(backend), 0
+    claims = exchange(backend, session)
+    while claims:
+        number += len(claims)
+        claims = exchange(backend, session, *claims)
+    return number
+
+
+def test_who_began_before_there_were_gates_heeds_them(server: RedisServer, backend: Backend) -> None:
+    other = open_backend(server.url, app_id="app")
+    session = runner(backend)
+    submit(backend)
+    first = exchange(backend, session)
+    submit(other, ONE, number=3)
+
+    second = exchange(backend, session, *first)
+
+    assert (len(first), len(second)) == (1, 1)
+    assert drain(other) == 0
+    assert exchange(backend, session, *second) != ()
+    assert run(backend.orchestrator.verify()) == []
+    other.close()
+
+
+def test_plain_submissions_stay_plain_beside_gated_ones(backend: Backend, client: redis.Redis) -> None:
+    submit(backend, ONE, number=2)
+    submit(backend, number=2)
+
+    (plain,) = _names(client, "qdefault")
+    assert client.zcard(plain) == 2
+    assert drain(backend) == 4
+
+
+def _names(client: redis.Redis, letter: str) -> list[bytes]:
+    """Return the keys of the app that begin so."""
+    return [name for name in client.keys("*}:*") if name.split(b"}:", 1)[1].startswith(letter.encode())]
+
+
+def _forget(letter: str) -> Callable[[redis.Redis], None]:
+    def damage(client: redis.Redis) -> None:
+        names = _names(client, letter)
+        assert names, f"nothing begins with {letter}"
+        client.delete(*names)
+
+    return damage
+
+
+def _let_a_stranger_in(client: redis.Redis) -> None:
+    (units,) = _names(client, "Hslots:k")
+    client.hset(units, b"s" * 16, client.hvals(units)[0])
+
+
+DAMAGES: dict[str, Callable[[redis.Redis], None]] = {
+    "no members": _forget("L"),
+    "no lanes": _forget("M"),
+    "no tokens": _forget("Q"),
+    "no parked lanes": _forget("B"),
+    "no units": _forget("H"),
+    "nothing of gates": _forget("G"),
+    "no gated invocations": _forget("A"),
+    "a unit of nobody": _let_a_stranger_in,
+}
+
+
+@pytest.mark.parametrize("name", sorted(DAMAGES))
+def test_damaged_indexes_of_gates_are_named_and_mended(name: str, backend: Backend, client: redis.Redis) -> None:
+    session = runner(backend)
+    submit(backend, ONE, number=5)
+    submit(backend, ONE, TWO, number=3)
+    running = exchange(backend, session)
+    submit(backend, TWO, number=2)
+    submit(backend, flow=Flow("a"), number=2)
+    DAMAGES[name](client)
+
+    found = run(backend.orchestrator.verify(repair=True))
+
+    assert len(running) == 1
+    assert found != []
+    assert run(backend.orchestrator.verify()) == []
+    claims = exchange(backend, session, *running)
+    number = len(running) + len(claims)
+    while claims:
+        claims = exchange(backend, session, *claims)
+        number += len(claims)
+    assert number == 12
+    assert run(backend.orchestrator.verify()) == []
+
+
+def test_a_purge_of_everything_leaves_nothing_of_gates(backend: Backend, client: redis.Redis, tmp_path: Path) -> None:
+    session = runner(backend)
+    submit(backend, ONE, TWO, number=3)
+    submit(backend, ONE, flow=Flow("a"), number=3)
+    exchange(backend, session)
+
+    run(backend.state_backend.purge())
+
+    assert [name for letter in "ABFGHKLMQRf" for name in _names(client, letter)] == []
