@@ -75,7 +75,8 @@ def test_plain_submissions_stay_plain_beside_gated_ones(backend: Backend, client
 
 def _names(client: redis.Redis, letter: str) -> list[bytes]:
     """Return the keys of the app that begin so."""
-    return [name for name in client.keys("*}:*") if name.split(b"}:", 1)[1].startswith(letter.encode())]
+    names: list[bytes] = [name for name in client.scan_iter("*}:*") if isinstance(name, bytes)]
+    return [name for name in names if name.partition(b"}:")[2].startswith(letter.encode())]
 
 
 def _forget(letter: str) -> Callable[[redis.Redis], None]:
