@@ -68,21 +68,6 @@ def test_repair_mends_what_verify_finds_of_gates_and_everything_still_ends(
     assert run(store.orchestrator.verify()) == []
 
 
-def test_a_claim_seeks_its_tokens_whatever_is_blocked(path: Path, store: SqliteBackend) -> None:
-    from pynenc.backends.sqlite import flows, gated_claiming, lanes
-
-    _submit(store, gates=(ONE,))
-    statements = [
-        *(lanes._READY, lanes._PARKED, lanes._OF_FLOW, lanes._MEMBERS, flows._IN_ORDER),
-        *(gated_claiming._PLAIN, gated_claiming._PLAIN_NEEDED, gated_claiming._GATED_NEEDED),
-    ]
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            marks = [1] * statement.count("?")
-            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", marks)]
-            assert not [step for step in plan if step.startswith("SCAN") or "TEMP B-TREE" in step], (statement, plan)
-
-
 def _submit(store: SqliteBackend, **fields: Any) -> InvocationId:
     item = Submission(invocation_id=new_invocation_id(), task_id="t", arguments=b"", **fields)
     run(store.orchestrator.submit([item]))

@@ -11,7 +11,8 @@ from pynenc.model.gates import FlowSetting
 from pynenc.model.ids import InvocationId
 
 if TYPE_CHECKING:
-    from pynenc.backends.sqlite.lanes import Lane, Lanes
+    from pynenc.backends.sqlite.lane import Lane
+    from pynenc.backends.sqlite.lanes import Lanes
     from pynenc.backends.sqlite.unit import Unit
 
 FLOW_UNIT = 2520

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pynenc.backends.sqlite.gate_rows import Lenders
 from pynenc.backends.sqlite.gate_state import Breaker, Breakers, HeldUnit, Holders, Settings, Times
-from pynenc.backends.sqlite.lanes import Lane, Lanes
+from pynenc.backends.sqlite.lane import Lane
+from pynenc.backends.sqlite.lanes import Lanes
 from pynenc.backends.sqlite.resuming import Resuming
 from pynenc.backends.sqlite.rows import READY, SUSPENDED, Live
 from pynenc.model.gates import BreakerGate, Gate, GateSetting, RateGate, RateSetting, SlotGate, SlotSetting

@@ -6,7 +6,6 @@ before which the lane is parked. Which gates are open is the matter of `gating`.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from pynenc.backends.sqlite.gate_rows import (
     encode_lenders,
     lane_key,
 )
-from pynenc.backends.sqlite.heads import Heads
+from pynenc.backends.sqlite.lane import COLUMNS, LANES_OF_FLOW, PARKED_LANES, READY_LANES, Lane, Members, Tokens
 from pynenc.backends.sqlite.rows import Live, select_in
 from pynenc.model.gates import SlotGate
 from pynenc.model.ids import InvocationId
@@ -30,108 +29,6 @@ if TYPE_CHECKING:
 
 MOST_ANCESTORS = 32
 """So far up a lender is looked for."""
-
-_COLUMNS = "id, key, queue, flow, parked, trial, rank, first, lenders"
-_LANE_COLUMNS = ", ".join(f"lane.{each.strip()}" for each in _COLUMNS.split(","))
-# With the member after the first of each, which is the token once that has started.
-_READY = (
-    f"SELECT {_LANE_COLUMNS}, m.rank, m.id FROM lane LEFT JOIN live m ON m.id = (SELECT id FROM live n "
-    "WHERE n.queue = lane.queue AND n.lane = lane.id AND n.state = 1 AND n.owner IS NULL "
-    "AND (n.rank, n.id) > (lane.rank, lane.first) ORDER BY n.rank, n.id LIMIT 1) "
-    "WHERE lane.queue = ? AND parked IS NULL AND flow IS NULL AND (lane.rank, first) > (?, ?) "
-    "ORDER BY lane.rank, first LIMIT ?"
-)
-_PARKED = (
-    f"SELECT {_COLUMNS} FROM lane WHERE parked = ? AND queue = ? AND (rank, first) > (?, ?) "
-    "ORDER BY rank, first LIMIT ?"
-)
-_OF_FLOW = (
-    f"SELECT {_COLUMNS} FROM lane WHERE queue = ? AND flow = ? AND parked IS NULL AND (rank, first) > (?, ?) "
-    "ORDER BY rank, first LIMIT ?"
-)
-_MEMBERS = (
-    "SELECT rank, id FROM live WHERE queue = ? AND lane = ? AND state = 1 AND owner IS NULL AND (rank, id) > (?, ?) "
-    "ORDER BY rank, id LIMIT ?"
-)
-
-
-class Lane:
-    """READY invocations without an owner that the same gates stop."""
-
-    __slots__ = (
-        "flow",
-        "gone",
-        "is_new",
-        "key",
-        "left",
-        "lenders",
-        "members",
-        "number",
-        "parked",
-        "placed",
-        "queue",
-        "trial",
-    )
-
-    def __init__(self, number: int, key: bytes, queue: int, flow: str | None, lenders: Lenders) -> None:
-        self.number = number
-        self.key = key
-        self.queue = queue
-        self.flow = flow
-        self.lenders = lenders
-        self.parked: str | None = None
-        """The gate before which it waits; None: its token is in the index of its queue or flow."""
-        self.trial: str | None = None
-        """The gate whose freed unit it was let out to try."""
-        self.placed: Order | None = None
-        """Under which order its token is in an index."""
-        self.members: Members
-        self.left: set[bytes] = set()
-        """Who is a member no more, whatever the file says."""
-        self.is_new = False
-        self.gone = False
-
-
-class Members(Heads[bytes]):
-    """The members of a lane in order."""
-
-    __slots__ = ("_connection", "_left", "_which")
-
-    def __init__(self, connection: sqlite3.Connection, lane: Lane, *, all_read: bool) -> None:
-        super().__init__(all_read=all_read)
-        self._connection = connection
-        self._which = (lane.queue, lane.number)
-        self._left = lane.left
-
-    def fetch(self, after: Order, most: int) -> list[tuple[Order, bytes]]:
-        rows = self._connection.execute(_MEMBERS, (*self._which, *after, most))
-        return [((rank, each), each) for rank, each in rows]
-
-    def holds(self, order: Order, key: bytes) -> bool:
-        return key not in self._left
-
-
-class Tokens(Heads[int]):
-    """The tokens of lanes in one index, as numbers of lanes."""
-
-    __slots__ = ("_known", "_lanes", "_parked", "_statement", "_which")
-
-    def __init__(
-        self, lanes: Lanes, statement: str, which: tuple[Any, ...], parked: str | None, *, chunk: int = 1
-    ) -> None:
-        super().__init__(chunk=chunk)
-        self._lanes = lanes
-        self._known = lanes.known
-        self._statement = statement
-        self._which = which
-        self._parked = parked
-
-    def fetch(self, after: Order, most: int) -> list[tuple[Order, int]]:
-        return self._lanes.read_tokens(self._statement, (*self._which, *after, most))
-
-    def holds(self, order: Order, key: int) -> bool:
-        lane = self._known[key]
-        return lane.placed == order and lane.parked == self._parked
 
 
 class Lanes:
@@ -232,14 +129,14 @@ class Lanes:
         """Return a lane by its number."""
         lane = self.known.get(number)
         if lane is None:
-            row = self._connection.execute(f"SELECT {_COLUMNS} FROM lane WHERE id = ?", (number,)).fetchone()
+            row = self._connection.execute(f"SELECT {COLUMNS} FROM lane WHERE id = ?", (number,)).fetchone()
             lane = self._know(row)
         return lane
 
     def _of_key(self, key: bytes) -> Lane | None:
         lane = self._by_key.get(key)
         if lane is None and key not in self._absent:
-            row = self._connection.execute(f"SELECT {_COLUMNS} FROM lane WHERE key = ?", (key,)).fetchone()
+            row = self._connection.execute(f"SELECT {COLUMNS} FROM lane WHERE key = ?", (key,)).fetchone()
             # One of this unit that is gone may still be in the file.
             if row is not None and row[0] not in self.known:
                 lane = self._know(row)
@@ -249,7 +146,7 @@ class Lanes:
         """Read the lanes of these keys at once."""
         missing = [key for key in dict.fromkeys(keys) if key not in self._by_key]
         self._absent.update(missing)
-        for row in select_in(self._connection, f"SELECT {_COLUMNS} FROM lane WHERE key IN (*)", missing):
+        for row in select_in(self._connection, f"SELECT {COLUMNS} FROM lane WHERE key IN (*)", missing):
             if row[0] not in self.known:
                 self._absent.discard(row[1])
                 self._know(row)
@@ -328,23 +225,23 @@ class Lanes:
         """Return the tokens that are in the index of a queue."""
         tokens = self._ready.get(queue)
         if tokens is None:
-            tokens = self._ready[queue] = Tokens(self, _READY, (queue,), None, chunk=self.chunk)
+            tokens = self._ready[queue] = Tokens(self, READY_LANES, (queue,), None, chunk=self.chunk)
         return tokens
 
     def of_flow(self, queue: int, flow: str) -> Tokens:
         """Return the tokens of a flow."""
-        return Tokens(self, _OF_FLOW, (queue, flow), None)
+        return Tokens(self, LANES_OF_FLOW, (queue, flow), None)
 
     def parked(self, gate: str, queue: int) -> Tokens:
         """Return the tokens of a queue that are parked before a gate."""
         tokens = self._parked.get((gate, queue))
         if tokens is None:
-            tokens = self._parked[gate, queue] = Tokens(self, _PARKED, (gate, queue), gate)
+            tokens = self._parked[gate, queue] = Tokens(self, PARKED_LANES, (gate, queue), gate)
         return tokens
 
     def trying(self, gate: str, queue: int) -> set[int]:
         """Return the lanes of a queue that were let out to try a gate."""
-        statement = f"SELECT {_COLUMNS} FROM lane WHERE trial = ? AND queue = ?"
+        statement = f"SELECT {COLUMNS} FROM lane WHERE trial = ? AND queue = ?"
         lanes = [self._know(row) for row in self._connection.execute(statement, (gate, queue)).fetchall()]
         return {lane.number for lane in lanes if lane.trial == gate and not lane.gone}
 
@@ -428,7 +325,7 @@ class Lanes:
         # In this order: a lane may come again under the key of one that goes.
         self._connection.executemany("DELETE FROM lane WHERE id = ?", gone)
         self._connection.executemany("UPDATE lane SET parked=?, trial=?, rank=?, first=? WHERE id=?", old)
-        self._connection.executemany(f"INSERT INTO lane ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", new)
+        self._connection.executemany(f"INSERT INTO lane ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", new)
         self.flows.flush()
 
 
