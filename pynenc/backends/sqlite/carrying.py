@@ -336,5 +336,5 @@ def clear(unit: Unit) -> None:
     purge(unit, None)
     unit.connection.execute("DELETE FROM session")
     unit.connection.execute("DELETE FROM gate_setting")
-    unit.connection.execute("UPDATE queue SET used = 0, paused = 0, gated = 0")
+    unit.connection.execute("UPDATE queue SET used = 0, paused = 0")
     unit.names.forget()
