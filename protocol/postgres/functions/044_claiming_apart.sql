@@ -16,6 +16,7 @@ $$;
 -- out for it. Returns how many.
 CREATE FUNCTION {api}.park_apart(p_now bigint, p_queues text[], p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+    v_between bigint := {api}.first_between(p_queues);
     v_lanes bytea[];
     v_gates text[];
 BEGIN
@@ -42,7 +43,7 @@ BEGIN
     )
     SELECT array_agg(key ORDER BY place), array_agg(name ORDER BY place) INTO v_lanes, v_gates FROM known
     WHERE place < coalesce(
-        (SELECT min(place) FROM known WHERE fits IS NOT TRUE OR rank >= {api}.first_between(p_queues)), 9223372036854775807);
+        (SELECT min(place) FROM known WHERE fits IS NOT TRUE OR rank >= v_between), 9223372036854775807);
     UPDATE {schema}.lane SET parked = v_gates[array_position(v_lanes, key)], trial = NULL WHERE key = ANY (v_lanes);
     RETURN coalesce(cardinality(v_lanes), 0);
 END
@@ -54,6 +55,7 @@ $$;
 CREATE FUNCTION {api}.claim_apart(p_now bigint, p_session bigint, p_queues text[], p_want integer) RETURNS bytea[]
 LANGUAGE plpgsql AS $$
 DECLARE
+    v_between bigint := {api}.first_between(p_queues);
     v_ids bytea[];
     v_lanes bytea[];
     v_ranks bigint[];
@@ -94,7 +96,7 @@ BEGIN
                     min(next_rank) OVER (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS next
                 FROM known
             ) AS e WHERE e.rank >= e.next),
-            (SELECT min(place) FROM known WHERE rank >= {api}.first_between(p_queues))
+            (SELECT min(place) FROM known WHERE rank >= v_between)
         ) AS place
     ), chosen AS MATERIALIZED (
         SELECT * FROM known WHERE place < coalesce((SELECT stop.place FROM stop), 9223372036854775807)
