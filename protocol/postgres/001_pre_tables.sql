@@ -121,9 +121,10 @@ CREATE TABLE {schema}.live (
 -- it is parked before a gate.
 CREATE INDEX live_ready ON {schema}.live (queue, rank, id) WHERE state = 1 AND owner IS NULL AND lane IS NULL;
 CREATE INDEX live_resumable ON {schema}.live (owner, rank, id) WHERE state = 1 AND owner IS NOT NULL AND parked IS NULL;
--- Members of lanes: by lane, and (for claims of what somebody waits for) by queue.
+-- Members of lanes: by lane, and (for claims of what somebody waits for) by queue. The second one says more than a look into
+-- one lane does, lest the planner walks through it for that while it believes the table to be empty.
 CREATE INDEX live_lane ON {schema}.live (lane, rank, id) WHERE lane IS NOT NULL;
-CREATE INDEX live_queued ON {schema}.live (queue, rank, id) WHERE lane IS NOT NULL;
+CREATE INDEX live_queued ON {schema}.live (queue, rank, id) WHERE lane IS NOT NULL AND state = 1;
 CREATE INDEX live_parked ON {schema}.live (parked, rank, id) WHERE parked IS NOT NULL;
 CREATE INDEX live_trial ON {schema}.live (trial) WHERE trial IS NOT NULL;
 CREATE INDEX live_owned ON {schema}.live (owner, id) WHERE owner IS NOT NULL;

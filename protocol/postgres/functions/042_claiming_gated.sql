@@ -4,7 +4,7 @@
 CREATE FUNCTION {api}.has_tokens(p_queues text[], p_awaited boolean) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF p_awaited THEN
-        RETURN EXISTS (SELECT FROM {schema}.live WHERE queue = ANY (p_queues) AND lane IS NOT NULL);
+        RETURN EXISTS (SELECT FROM {schema}.live WHERE queue = ANY (p_queues) AND lane IS NOT NULL AND state = 1);
     END IF;
     RETURN EXISTS (SELECT FROM {schema}.lane WHERE queue = ANY (p_queues) AND parked IS NULL AND flow IS NULL)
         OR EXISTS (SELECT FROM {schema}.share WHERE queue = ANY (p_queues));
@@ -227,7 +227,8 @@ BEGIN
             ORDER BY l.queue, l.rank, l.id LIMIT 1)
             UNION ALL
             (SELECT l.* FROM {schema}.live l
-            WHERE l.queue = q.name AND l.lane IS NOT NULL AND (v_rank IS NULL OR (l.rank, l.id) > (v_rank, v_id))
+            WHERE l.queue = q.name AND l.lane IS NOT NULL AND l.state = 1
+                AND (v_rank IS NULL OR (l.rank, l.id) > (v_rank, v_id))
                 AND {api}.is_awaited(l.id) AND l.id <> ALL (v_passed)
             ORDER BY l.queue, l.rank, l.id LIMIT 1)
         ) AS head ORDER BY head.rank, head.id LIMIT 1;

@@ -123,7 +123,7 @@ RETURNS TABLE (now bigint, queue text, paused boolean, owner bigint, ahead bigin
                     AND (other.rank, other.id) < (l.rank, l.id) LIMIT p_most)
                 UNION ALL
                 (SELECT FROM {schema}.live other
-                WHERE other.queue = l.queue AND other.lane IS NOT NULL
+                WHERE other.queue = l.queue AND other.lane IS NOT NULL AND other.state = 1
                     AND (other.rank, other.id) < (l.rank, l.id) LIMIT p_most)
                 LIMIT p_most
             ) AS before
