@@ -9,6 +9,11 @@ import threading
 import time
 
 import pytest
+from hypothesis import settings
+
+# How long an example may take is no matter of right or wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 LONG_S = 180.0
 """A test that runs longer is named once."""

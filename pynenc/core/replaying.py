@@ -13,6 +13,7 @@ from statistics import median_low
 from msgspec import Struct
 
 from pynenc.io import run
+from pynenc.model.gates import Flow
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import Claim, Exchange, SessionInfo, SessionKind, Submission, Success
 from pynenc.ports.backend import Backend
@@ -136,6 +137,7 @@ class _Player:
             band=rank.band,
             key=rank.key,
             after=tuple(_id_of(each) for each in work.after),
+            flow=Flow(work.task_id) if self._scheduler.shares(work.queue) else None,
         )
 
     def _rank_of(self, parent: int | None) -> int | None:

@@ -26,11 +26,10 @@ def before_parent(own: Rank, context: RankContext) -> Rank:
     """
     if context.parent_rank is None:
         return own
-    band, key = divmod(context.parent_rank, BAND_UNIT)
-    inherited = Rank(band, max(0, key - 1))
+    band, key = divmod(max(0, context.parent_rank - 1), BAND_UNIT)
     if own.band != band:
-        return own if own.band < band else inherited
-    return own if own.key is not None and NEWEST_FIRST < own.key < inherited.key else inherited  # type: ignore[operator]
+        return own if own.band < band else Rank(band, key)
+    return own if own.key is not None and NEWEST_FIRST < own.key < key else Rank(band, key)
 
 
 def checked_rank(scheduler: Scheduler, context: RankContext) -> Rank:
