@@ -12,6 +12,8 @@ from pynenc.io import Op
 from pynenc.testing.differential import Command, Difference, OpenStore, TraceClock, compare, shortest, traces
 from tests.simulation.mutants import DISHONEST_MUTANTS
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 _TRACES = {"sqlite": 250, "redis": 250}
 _OTHER_TRACES = 60
 """Where each operation takes a server milliseconds."""

@@ -20,6 +20,8 @@ from pynenc.testing.contracts.store import Store
 from pynenc.testing.simulation.explore import GATED, examine, report, shrink
 from tests.simulation.gate_mutants import GATE_MUTANTS, RARE
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 _SEEDS = 400
 _CHUNK = 50
 _MOST_SEEDS = 1_500
