@@ -542,10 +542,16 @@ class Simulator:
         elif record.operation == "clear_gate":
             self._set.discard(record.arguments[0])
         elif record.operation == "exchange" and record.error is None and self._probes.random() < _PROBED:
-            snapshots = run(self._backend.state_backend.listing(ListFilter(limit=1_000_000)))
-            gates = GateView(run(self._backend.dump()), self.store_us())
-            self._findings += passed_over(record, snapshots, self._paused, gates)
-            self._findings += broken_structure(run(self._backend.orchestrator.verify()))
+            try:
+                self._look_after(record)
+            except Exception as broken:  # noqa: BLE001 - a store that breaks is a finding, not the end of the run
+                self._findings.append(Finding("crash", None, f"a look into the store raised {broken!r}"))
+
+    def _look_after(self, record: Applied) -> None:
+        snapshots = run(self._backend.state_backend.listing(ListFilter(limit=1_000_000)))
+        gates = GateView(run(self._backend.dump()), self.store_us())
+        self._findings += passed_over(record, snapshots, self._paused, gates)
+        self._findings += broken_structure(run(self._backend.orchestrator.verify()))
 
     def _note(self, line: str) -> None:
         if self._trace is not None:
