@@ -89,7 +89,8 @@ def list_owned(state: MemoryState, number: SessionId) -> list[Owned]:
 
 def row_of(state: MemoryState, session: Session) -> SessionRow:
     """Return a session as queries see it."""
-    running = sum(state.records[each].state is State.OWNED for each in session.owned)
+    # What is damaged must be seen too.
+    running = sum(each in state.records and state.records[each].state is State.OWNED for each in session.owned)
     return SessionRow(
         session=session.number,
         info=session.info,
