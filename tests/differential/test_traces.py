@@ -54,7 +54,7 @@ def test_random_traces_give_equal_replies_and_states(
     assert difference is None, str(difference)
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(2))
 def test_random_traces_with_gates_give_equal_replies_and_states(
     number: int, reference: OpenStore, store: OpenStore, store_name: str
 ) -> None:
