@@ -130,7 +130,9 @@ class TaskExecution(AttemptExecution):
             yield from hooks.enter("run", event, entered)
             if event.decoded is None:
                 event.decoded = yield from self._arguments(task, claim)
-            args, kwargs = event.decoded = yield from filled(self._app, *event.decoded)
+            else:
+                event.decoded = yield from filled(self._app, *event.decoded)
+            args, kwargs = event.decoded
             self._log_begin(task, claim, args, kwargs)
             event.value = yield BodyCall(task, args, kwargs)
             result = yield from task.payloads.encode_value(event.value)
