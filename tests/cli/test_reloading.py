@@ -64,6 +64,11 @@ class Terminal:
                 return
         raise AssertionError(f"it ended without {text!r}: {self._said}")
 
+    @property
+    def said(self) -> str:
+        """What was read so far."""
+        return self._said
+
     def result(self, invocation_id: str) -> str:
         return self._folder.python(f"import shop; print(shop.app.get_invocation({invocation_id!r}).get(timeout=60))")
 
@@ -89,12 +94,13 @@ def test_new_code_runs_after_a_change_and_what_runs_ends_first(folder: Folder, t
 
     terminal.write(2)
     terminal.wait_for("changed: starting anew")
+    terminal.wait_for("drains: ")
     submitted = folder.submit("version()")
     (folder.path / "until").touch()
     terminal.wait_for("starts:")
 
     assert terminal.result(holding) == "1"
-    assert terminal.result(submitted) == "2"
+    assert terminal.result(submitted) == "2", terminal.said
     assert terminal.stop() == 0
 
 
