@@ -1,6 +1,6 @@
 """What limits cost: gated work beside plain work, and claims while very much is blocked.
 
-    python -m benchmarks.gated sqlite redis postgresql
+    python -m benchmarks.gated sqlite redis postgresql --peer
 
 Only public ports are used, so that any store that declares gates can be measured. Throughput is that of submitting
 everything and then claiming and completing it in batches of 100, alternately plain and gated; numbers are medians.
@@ -9,12 +9,15 @@ everything and then claiming and completing it in batches of 100, alternately pl
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.alone.places import NAMES, fresh_backend
+from benchmarks.alone.places import NAMES, fresh_backend, fresh_store
+from benchmarks.environments import PEERS, python_of
 from pynenc.io import run
 from pynenc.model.gates import SlotGate
 from pynenc.model.ids import new_invocation_id
@@ -139,12 +142,32 @@ def blocked(backend: Backend, number: int) -> Iterator[str]:
         yield f"claim of {_CLAIMED} with {number:,} blocked in {name}, over none blocked: {figures}"
 
 
+def peer_blocked(number: int) -> str:
+    """Tell the same of Procrastinate, whose locks are in the same PostgreSQL."""
+    with fresh_store("postgresql") as url:
+        done = subprocess.run(
+            [python_of("procrastinate"), "blocked_procrastinate_peer.py", str(number)],
+            cwd=PEERS,
+            env={**os.environ, "PEER_URL": url},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        return f"failed: {done.stderr.strip().splitlines()[-1]}"
+    none_us, many_us = map(float, done.stdout.split())
+    return (
+        f"fetch of 1 with {number:,} blocked by a lock, over none blocked: "
+        f"{many_us:,.0f} µs / {none_us:,.0f} µs = {many_us / none_us:.2f} x"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="+", choices=NAMES)
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--blocked", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--peer", action="store_true", help="claims past what is blocked by Procrastinate, too")
     options = parser.parse_args()
     for store in options.stores:
         with fresh_backend(store) as (_, backend):
@@ -153,6 +176,8 @@ def main() -> None:
                 *blocked(backend, options.blocked),
             ):
                 print(f"{NAMES[store]}: {line}", flush=True)
+    if options.peer:
+        print(f"Procrastinate: {peer_blocked(options.blocked)}")
 
 
 if __name__ == "__main__":
