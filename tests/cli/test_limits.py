@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pynenc import Limit, Pynenc
 from pynenc.cli.context import State
 from pynenc.cli.entry import cli
-from pynenc.composition import open_backend
+from pynenc.errors import GatesUnsupported
 from tests import stores
 
 Command = Callable[..., str]
@@ -30,8 +31,6 @@ class OneApp(State):
 @pytest.fixture(params=stores.ALL)
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pynenc]:
     with stores.fresh_store(request.param, tmp_path) as backend:
-        if not backend.capabilities.gates:
-            pytest.skip(f"{request.param} keeps no limits")
         app = Pynenc("memory://")
         app.use_backend(backend)
         yield app
@@ -101,12 +100,8 @@ def test_queues_show_what_is_blocked_and_pausing_tells_of_it(app: Pynenc, pynenc
     assert as_json(pynenc("resume", "mail", "--json"))["paused"] is False
 
 
-def test_a_store_without_limits_says_so(tmp_path: Path) -> None:
-    from tests.cli.conftest import Folder
+def test_a_store_without_limits_says_so(app: Pynenc, pynenc: Command) -> None:
+    app.backend.capabilities = structs.replace(app.backend.capabilities, gates=False)
 
-    if open_backend(f"sqlite:///{tmp_path / 'x.db'}").capabilities.gates:
-        pytest.skip("sqlite keeps limits")
-
-    said = Folder(tmp_path).pynenc("limits", "set", "db", "2", code=2)
-
-    assert "error: limits, rates and weights: the store sqlite://" in said
+    with pytest.raises(GatesUnsupported, match="limits, rates and weights: the store "):
+        pynenc("limits", "set", "db", "2")

@@ -58,9 +58,6 @@ def test_random_traces_give_equal_replies_and_states(
 def test_random_traces_with_gates_give_equal_replies_and_states(
     number: int, reference: OpenStore, store: OpenStore, store_name: str
 ) -> None:
-    if not store(TraceClock()).capabilities.gates:
-        pytest.skip(f"{store_name} has no gates")
-
     difference = _examine(reference, store, number=number, examples=_TRACES.get(store_name, _OTHER_TRACES), gated=True)
 
     assert difference is None, str(difference)

@@ -23,8 +23,6 @@ def arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
     ):
         backend = open_backend(url, app_id=app_id)
         try:
-            if not backend.capabilities.gates:
-                pytest.skip(f"{request.param} has no gates")
             with Arena(backend, url, app_id, Path(folder) / "records") as opened:
                 yield opened
         finally:

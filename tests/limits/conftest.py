@@ -83,8 +83,6 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     """Return a stage on a fresh store."""
     clock = FakeClock()
     with stores.fresh_store(request.param, tmp_path, clock) as backend:
-        if not backend.capabilities.gates:
-            pytest.skip(f"{request.param} keeps no limits")
         app = Pynenc("memory://", app_id=f"limits_{request.param}")
         app.use_backend(backend)
         stage = Stage(app, clock)

@@ -36,8 +36,6 @@ class Place(NamedTuple):
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with stores.fresh_url(request.param, tmp_path) as (url, app_id):
         backend = open_backend(url, app_id=app_id)
-        if not backend.capabilities.gates:
-            pytest.skip(f"{request.param} keeps no limits")
         app = limited_app.app
         app.use_backend(backend)
         try:

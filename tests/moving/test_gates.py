@@ -20,7 +20,6 @@ from pynenc.model.records import (
     SubmitReply,
     SubmitVerdict,
 )
-from pynenc.ports.backend import Backend
 from pynenc.testing.clock import FakeClock
 from pynenc.testing.contracts.store import SECOND_US, Store, submission
 from tests.moving.words import content, pair, words
@@ -39,7 +38,6 @@ THROTTLED = Dedupe(b"throttled", DedupePhase.FOR_A_WHILE, DedupeMode.RAISE, b"ha
 def test_gates_move_and_stop_there_what_they_stopped_here(source: str, target: str, tmp_path: Path) -> None:
     clock = FakeClock()
     with pair(source, target, tmp_path, clock) as (out, into):
-        _require_gates(out, into)
         _fill(words(out, clock))
         before = content(out)
 
@@ -59,12 +57,6 @@ def test_gates_move_and_stop_there_what_they_stopped_here(source: str, target: s
         later = store.claim(store.runner(), want=20)
         assert sorted(claim.arguments for claim in later) == [b"after the breaker", b"again", b"rated", b"three"]
         assert run(into.orchestrator.verify()) == []
-
-
-def _require_gates(*backends: Backend) -> None:
-    without = [backend.url.partition(":")[0] for backend in backends if not backend.capabilities.gates]
-    if without:
-        pytest.skip(f"{' and '.join(without)} has no gates")
 
 
 def _fill(store: Store) -> None:
