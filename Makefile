@@ -19,7 +19,7 @@ demo: ## run the main example: a census of the standard library, with a worker k
 test: ## run the tests (PYTEST="-k name -x" for some of them)
 	@$(SETUP) dev
 	@scripts/services start
-	$(PY) -m pytest -n 2 --dist worksteal $(PYTEST)
+	$(PY) -m pytest -n 3 --dist worksteal $(PYTEST)
 
 test-faults: ## kill, stop and cut off workers, runners, networks and servers 310 times per store and level (FAULTS=n: so often)
 	@$(SETUP) dev
