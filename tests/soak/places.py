@@ -12,8 +12,9 @@ from typing import Protocol
 
 from tests.servers import PostgresServer, RedisServer
 
-# Ended sessions are kept for as long as history may name them, and numbers and settings for ever.
-_KEPT = ("session", "meta", "queue")
+# Ended sessions are kept for as long as history may name them, numbers and settings for ever; runners that have nothing
+# to do are noted as such.
+_KEPT = ("session", "meta", "queue", "sleeper")
 
 
 class Place(Protocol):
