@@ -7,6 +7,7 @@ how to talk to a client library, so only requests exist in two forms.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeVar
 
@@ -26,17 +27,36 @@ class Request(Protocol[T_co]):
 
 Op = Generator[Request[Any], Any, T]
 
+Apart = Callable[[Callable[[], Any]], Any]
+"""Calls what it is given and returns what that returns, in one piece."""
+
+
+class _Thread(threading.local):
+    apart: Apart | None = None
+
+
+_thread = _Thread()
+
+
+def perform_apart(apart: Apart | None) -> None:
+    """Have every request that the calling thread sends from now on sent through `apart`; None: directly.
+
+    For threads into which others raise exceptions: a connection that was taken has to be given back.
+    """
+    _thread.apart = apart
+
 
 def run(op: Op[T]) -> T:
     """Perform `op` in the calling thread and return its result.
 
     An error of a request is raised inside the operation, at the place that yielded the request.
     """
+    apart = _thread.apart
     try:
         request = next(op)
         while True:
             try:
-                reply = request.send()
+                reply = request.send() if apart is None else apart(request.send)
             except BaseException as error:  # noqa: BLE001 - raised inside the operation
                 request = op.throw(error)
             else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from pynenc.errors import RunnerStopped
+from pynenc.io import perform_apart
 from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.records import Cancelled, Claim, Completion, Crash, ProgressNote, Release, Suspend
 from pynenc.ports.attempts import AttemptExecution
@@ -200,6 +201,7 @@ class ThreadBody(Body):
 
     def run(self) -> tuple[Completion, bool]:
         """Run the body here; return what came of it and whether it holds its slot."""
+        perform_apart(self._interruptible.apart)
         try:
             try:
                 self._interruptible.open()
@@ -209,6 +211,7 @@ class ThreadBody(Body):
         except BaseException as error:  # noqa: BLE001 - interruptions reach the last line before `shut`
             self._interruptible.shut()
             completion = self._interrupted(error)
+        perform_apart(None)
         return self._timed(completion), self._holds_slot()
 
     def wait(self, waits: Sequence[InvocationId], *, need: int, timeout_us: int | None) -> WaitReply:

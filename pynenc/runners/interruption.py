@@ -7,8 +7,12 @@ blocks inside C (`time.sleep`, a socket, a lock) is reached when it returns; a b
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from pynenc.errors import Cancel, RunnerStopped, TaskCpuTimeExceeded, TaskTimeout
+
+T = TypeVar("T")
 
 
 class CancelRequested(Cancel):
@@ -75,6 +79,23 @@ class Interruptible:
             if self._thread_id is not None:
                 self._sent = True
                 _raise_in(self._thread_id, error)
+
+    def apart(self, act: Callable[[], T]) -> T:
+        """Call `act` in one piece in the calling thread; an interruption that comes meanwhile is raised behind it.
+
+        One that is on its way already is raised before `act` does anything; where it was raised before, and the body
+        went on, nothing more is kept off.
+        """
+        with self._lock:
+            keeps_off = self._thread_id is not None and not self._sent
+            if keeps_off:
+                self._thread_id = None
+        if not keeps_off:
+            return act()
+        try:
+            return act()
+        finally:
+            self.open()
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from pynenc.io import Immediate, Op, Request, perform_apart, run
 from pynenc.runners.interruption import CancelRequested, Interruptible, TimeIsUp
 
 WAIT_S = 30.0
@@ -60,6 +61,62 @@ def test_one_that_comes_after_the_body_reaches_nobody() -> None:
     assert body.shut() is TimeIsUp
 
 
+def test_one_that_comes_while_the_store_is_asked_is_raised_behind_the_answer() -> None:
+    body = Interruptible()
+    asked, answers, steps = threading.Event(), threading.Event(), list[str]()
+
+    def ask() -> None:
+        asked.set()
+        while not answers.is_set():
+            pass
+        steps.append("answered")
+
+    def work() -> None:
+        perform_apart(body.apart)
+        try:
+            body.open()
+            run(_one(Immediate(ask)))
+            steps.append("went on")
+        except TimeIsUp:
+            steps.append("interrupted")
+        finally:
+            body.shut()
+            perform_apart(None)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    assert asked.wait(WAIT_S)
+    body.interrupt(TimeIsUp)
+    answers.set()
+    thread.join(WAIT_S)
+
+    assert steps == ["answered", "interrupted"]
+
+
+def test_a_body_that_goes_on_after_it_was_interrupted_may_ask_the_store() -> None:
+    body = Interruptible()
+    steps: list[str] = []
+    perform_apart(body.apart)
+    try:
+        body.open()
+        try:
+            body.interrupt(TimeIsUp)
+            while True:
+                pass
+        except TimeIsUp:
+            steps.append("interrupted")
+        run(_one(Immediate(lambda: steps.append("cleared up"))))
+    finally:
+        body.shut()
+        perform_apart(None)
+
+    assert steps == ["interrupted", "cleared up"]
+
+
+def _one(request: Request[object]) -> Op[None]:
+    yield request
+
+
 def test_one_that_was_not_raised_yet_is_taken_back_when_the_body_ends() -> None:
     body = Interruptible()
     survived = 0
@@ -81,6 +138,7 @@ def test_one_that_was_not_raised_yet_is_taken_back_when_the_body_ends() -> None:
 
 PROFILED = """
 import sys, threading
+from pynenc.io import Immediate, Op, Request, perform_apart, run
 from pynenc.runners.interruption import Interruptible, TimeIsUp
 
 body = Interruptible()
