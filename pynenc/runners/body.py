@@ -6,6 +6,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -213,6 +214,13 @@ class ThreadBody(Body):
             completion = self._interrupted(error)
         perform_apart(None)
         return self._timed(completion), self._holds_slot()
+
+    def report(self, body: bytes) -> None:
+        if threading.get_ident() != self._thread_id:
+            super().report(body)
+        else:
+            # What others have ended with may be on its way together with it.
+            self._interruptible.apart(partial(super().report, body))
 
     def wait(self, waits: Sequence[InvocationId], *, need: int, timeout_us: int | None) -> WaitReply:
         if threading.get_ident() != self._thread_id:
