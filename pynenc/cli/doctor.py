@@ -129,9 +129,9 @@ def _runners(rows: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:
         )
     for row in alive:
         queues = ", ".join(row.info.queues) or "all queues"
-        yield Finding(
-            level="ok", subject=row.info.name, detail=f"{row.running} of {row.info.slots} slots busy, serves {queues}"
-        )
+        grows = f" (up to {row.info.most_slots})" if row.info.most_slots > row.info.slots else ""
+        detail = f"{row.running} of {row.info.slots} slots{grows} busy, serves {queues}"
+        yield Finding(level="ok", subject=row.info.name, detail=detail)
 
 
 def _lost_owners(rows: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:

@@ -129,7 +129,7 @@ def _ready(standing: Standing, control: Control) -> str:
         return (
             f"waits{back} because {crowds}: until some of them go on, only what these need is run; {_ahead(standing)}."
         )
-    free = [row for row in standing.listeners if row.running < row.info.slots and not _at_bound(row)]
+    free = [row for row in standing.listeners if row.has_room and not _at_bound(row)]
     if not free:
         return f"waits{back} because {_busy(standing.listeners)}; {_ahead(standing)}."
     return f"is next for {_name(free[0])}{back}; {_ahead(standing)}."

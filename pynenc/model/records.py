@@ -166,6 +166,9 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     """Queues it claims from; () means every queue of its language."""
     slots: int = 0
+    """Bodies it runs at a time, as things are; an exchange tells when that changes."""
+    most_slots: int = 0
+    """So many once it has grown as far as it may; 0: it does not grow."""
     language: str = "python"
     code_version: str = ""
     doorbell: str = ""
@@ -186,6 +189,12 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     """Invocations it owns in any state."""
     running: int
     """Those that hold a slot: OWNED."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes more: a slot is free, or all are used and it grows."""
+        slots = self.info.slots
+        return self.running < slots or self.running == slots < self.info.most_slots
 
 
 # --- exchange -------------------------------------------------------------------------------------------
@@ -341,6 +350,8 @@ class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Register for the doorbell if fewer than `want` were found."""
     tick_budget: int = 32
     """Most timers, expired sessions and retained outcomes to handle on the way."""
+    info: SessionInfo | None = None
+    """What the session tells of itself from now on, if that changed: `slots`; the rest as when it opened."""
 
 
 class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -45,7 +45,7 @@ class ControlLoop:
         doorbell: rung by the store, by `drain` and by `kill`; its address should be in `session_info`. Not closed.
         config: numbers.
         clock: monotonic seconds, the same clock the executor uses.
-        session_info: what the session tells of itself; `slots` should be the executor's.
+        session_info: what the session tells of itself; its `slots` follow the executor's.
         rng: jitter of pauses.
     """
 

@@ -202,7 +202,8 @@ class Runner:
             host=host,
             pid=os.getpid(),
             queues=conf.queues,
-            slots=executor.most_slots,
+            slots=executor.slots,
+            most_slots=executor.most_slots,
             doorbell=self._bell.address,
             max_parked=limits.bodies,
         )

@@ -190,6 +190,7 @@ class Player:
         self._clock = clock
         self._ids: list[InvocationId] = []
         self._sessions: list[SessionId] = []
+        self._infos: dict[SessionId, SessionInfo] = {}
         self._claims: list[tuple[InvocationId, SessionId, Epoch]] = []
         self._live: list[tuple[InvocationId, SessionId, Epoch]] = []
         """Claims that were not settled yet, as far as replies tell."""
@@ -269,6 +270,7 @@ class Player:
         )
         lease_us = (10 * _SECOND_US, _SECOND_US)[command.d % 2]
         opened = self._orchestrator("open_session", info, lease_us=lease_us)
+        self._infos[opened] = info
         self._sessions.append(opened)
 
     def _close_session(self, command: Command) -> None:
@@ -393,8 +395,13 @@ class Player:
                 awaited=command.d % 5 == 4,
                 idle=command.c % 2 == 0,
                 tick_budget=(32, 0, 1, 2)[command.d % 4],
+                info=self._changed_info(session, command.d) if command.b % 4 == 3 else None,
             )
         )
+
+    def _changed_info(self, session: SessionId, number: int) -> SessionInfo | None:
+        info = self._infos.get(session)
+        return None if info is None else structs.replace(info, slots=number % 4)
 
     def _claim(self, command: Command) -> None:
         """Claim and report as started: what most exchanges are."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from pynenc.backends.gate_checks import checked
 from pynenc.backends.redis.codec import pack
 from pynenc.backends.redis.gates import call_fields, key_terms
@@ -178,4 +180,5 @@ def exchange_fields(request: Exchange) -> tuple[Any, ...]:
         False if request.before is None else request.before,
         request.awaited,
         successes,
+        False if request.info is None else msgspec.msgpack.encode(request.info),
     )
