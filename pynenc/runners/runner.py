@@ -241,6 +241,7 @@ class ProcessRunner(Runner):
             scaling=processes.scaling(),
             config=processes.worker,
             runner_name=name,
+            spares=self.app.conf.spare_workers,
             limits=self._limits(),
         )
 
