@@ -252,9 +252,16 @@ class Pynenc(Limiting):
 
         return DeadLetters(self)
 
-    def pause(self, queue: str = "default") -> None:
-        """Stop new work of a queue; what runs goes on."""
-        run(self.control.pause(queue))
+    def pause(self, queue: str = "default", *, by: str | None = None, reason: str = "") -> None:
+        """Stop new work of a queue; what runs goes on. Of a queue that is paused nothing changes.
+
+        Args:
+            by: who wants that, for `why` and `pynenc queues`; by default the user and the machine.
+            reason: what for.
+        """
+        from pynenc.core.operator import operator
+
+        run(self.control.pause(queue, by=operator() if by is None else by, reason=reason))
 
     def resume(self, queue: str = "default") -> None:
         """Undo `pause`."""

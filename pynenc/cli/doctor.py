@@ -10,6 +10,7 @@ import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.cli.tables import print_table
+from pynenc.core.why import pause_text
 from pynenc.errors import ConfigurationError, StoreError
 from pynenc.io import run
 from pynenc.model.records import QueueStats, SessionKind, SessionRow
@@ -148,11 +149,11 @@ def _lost_owners(rows: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:
 
 def _queue(stats: QueueStats, sessions: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:
     subject = f"queue {stats.queue}"
-    if stats.paused:
+    if stats.pause is not None:
         yield Finding(
             level="warning",
             subject=subject,
-            detail=f"paused; {stats.ready} wait",
+            detail=f"paused{pause_text(stats.pause, now_us)}; {stats.ready} wait",
             remedy=f"pynenc resume {stats.queue}",
         )
     elif stats.ready and not stats.listeners:

@@ -576,12 +576,23 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """The last progress note, b"" if there was none."""
 
 
+class Pause(Struct, frozen=True, kw_only=True):
+    """That a queue gives no new work, and why."""
+
+    queue: str
+    by: str
+    """Who paused it: `user@host`, or what was given."""
+    reason: str
+    at_us: int
+
+
 class Standing(Struct, frozen=True, kw_only=True):
     """The facts that decide whether one invocation runs, gathered in one consistent read (`explain`)."""
 
     snapshot: Snapshot
     now_us: int
-    queue_paused: bool
+    pause: Pause | None
+    """Of its queue."""
     listeners: tuple[SessionRow, ...]
     """Live runner sessions that claim from its queue."""
     owner: SessionRow | None
@@ -671,7 +682,11 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     running: int
     suspended: int
     oldest_ready_at_us: int | None
-    paused: bool
+    pause: Pause | None
     listeners: int
     blocked: int = 0
     """READY, but parked before a closed gate."""
+
+    @property
+    def paused(self) -> bool:
+        return self.pause is not None

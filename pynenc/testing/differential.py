@@ -477,7 +477,8 @@ class Player:
         self._orchestrator("cancel", ids, tree=command.b % 2 == 1, detail=("", "enough")[command.c % 2])
 
     def _pause(self, command: Command) -> None:
-        self._orchestrator("pause", (*_QUEUES, "new")[command.a % 4])
+        by, reason = ("", "anna@ops")[command.b % 2], ("", "löschen")[command.c % 2]
+        self._orchestrator("pause", (*_QUEUES, "new")[command.a % 4], by=by, reason=reason)
 
     def _resume(self, command: Command) -> None:
         self._orchestrator("resume", (*_QUEUES, "new")[command.a % 4])

@@ -14,9 +14,8 @@ from pynenc.model.status import InvocationStatus, Reason
 
 def resume_queue(state: MemoryState, queue: str) -> None:
     """Let a paused queue be claimed from again, and wake those who would."""
-    if queue not in state.paused:
+    if state.paused.pop(queue, None) is None:
         return
-    state.paused.discard(queue)
     for session in state.sessions.values():
         if session.idle and serves(session.idle_queues, queue):
             session.idle = False

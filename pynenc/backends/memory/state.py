@@ -24,6 +24,7 @@ from pynenc.model.records import (
     Dedupe,
     FinishedNotice,
     Outcome,
+    Pause,
     SessionInfo,
 )
 from pynenc.model.status import DEAD_STATUSES, Reason, State
@@ -161,7 +162,7 @@ class MemoryState:
         self.dedupe: dict[bytes, InvocationId] = {}
         self.watchers: dict[InvocationId, set[SessionId]] = {}
         self.waiters: dict[InvocationId, set[InvocationId]] = {}
-        self.paused: set[str] = set()
+        self.paused: dict[str, Pause] = {}
         self.queues: set[str] = set()
         self.blobs: dict[bytes, tuple[bytes, int]] = {}
         self.ready: dict[str, TokenIndex] = {}
