@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pynenc.backends.memory.lanes import BAND_UNIT
 from pynenc.backends.memory.state import MemoryState, Record, is_gated, serves
 from pynenc.backends.memory.ticking import forget
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import Attempt
 from pynenc.model.status import InvocationStatus, Reason
 

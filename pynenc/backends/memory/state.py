@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pynenc.backends.memory.gating import Gating
-from pynenc.backends.memory.lanes import BAND_UNIT, Lane, Lenders
+from pynenc.backends.memory.lanes import Lane, Lenders
 from pynenc.backends.memory.ordered import Order
 from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import (
     AfterPolicy,
     Attempt,

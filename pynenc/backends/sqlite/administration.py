@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from pynenc.backends.sqlite.messages import keep_outcomes
-from pynenc.backends.sqlite.rows import BAND_UNIT, KEYED, OUTCOME_COLUMNS, STATUSES, gate_flags, select_in
+from pynenc.backends.sqlite.rows import KEYED, OUTCOME_COLUMNS, STATUSES, gate_flags, select_in
 from pynenc.backends.sqlite.submitting import advance_sequence, read_sequence
 from pynenc.backends.sqlite.ticking import drop
 from pynenc.backends.sqlite.unit import Unit, serves
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import Pause
 from pynenc.model.status import InvocationStatus, Reason
 
