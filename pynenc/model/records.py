@@ -276,6 +276,8 @@ class Suspend(Struct, frozen=True, kw_only=True, tag="suspend", omit_defaults=Tr
     """So many of `waits` must be final before it goes on; 0 means all of them."""
     timeout_us: int | None = None
     """It goes on after this time in any case."""
+    inherit: bool = False
+    """What it waits for, and what that waits for in turn, goes before it now where nobody runs it yet."""
     ran_us: int = 0
     worker: int = 0
 

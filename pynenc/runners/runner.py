@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pynenc.config.app_config import AppConfig
     from pynenc.core.loading import AppReference
     from pynenc.middleware.registry import Hooks
+    from pynenc.ports.scheduler import Scheduler
     from pynenc.runners.health_server import Render
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ class RunnerHost(Protocol):
 
     @property
     def execution(self) -> AttemptExecution: ...
+
+    @property
+    def scheduler(self) -> Scheduler: ...
 
     @property
     def hooks(self) -> Hooks: ...
@@ -187,6 +191,7 @@ class Runner:
             queues=conf.queues,
             queue_limits=sizing.queue_limits(conf),
             queue_order=sizing.queue_order(conf),
+            inherits=self.app.scheduler.inherits,
             prefetch=conf.prefetch,
             park_limits=limits,
         )

@@ -455,7 +455,14 @@ class Player:
             return Cancelled(**common, detail="of its own", **ran)
         timeout_us = (None, None, _SECOND_US)[command.a % 3]
         waits = self._some_ids(command.b, most=4)
-        return Suspend(**common, waits=waits, need=(0, 1, 2)[command.c % 3], timeout_us=timeout_us, **ran)
+        return Suspend(
+            **common,
+            waits=waits,
+            need=(0, 1, 2)[command.c % 3],
+            timeout_us=timeout_us,
+            inherit=command.d % 4 != 3,
+            **ran,
+        )
 
     def _claim_ids(self, command: Command) -> None:
         limits = {"queues": ((), (), _QUEUES[:1], _QUEUES[1:])[command.c % 4], "most": (None, 1, 2)[command.d % 3]}

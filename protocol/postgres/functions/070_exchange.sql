@@ -102,7 +102,7 @@ BEGIN
     SELECT * INTO r FROM {schema}.live WHERE id = p_id AND owner = p_session AND epoch = p_epoch;
     IF FOUND AND p_kind = 6 THEN
         SELECT s.verdict, s.ids INTO verdict, ids
-        FROM {api}.suspend(p_now, r, p_ran, p_worker, p_payload, p_number, p_delay) AS s;
+        FROM {api}.suspend(p_now, r, p_ran, p_worker, p_payload, p_number, p_delay, p_text = 'inherit') AS s;
         RETURN;
     END IF;
     IF NOT FOUND OR r.state <> 2 THEN

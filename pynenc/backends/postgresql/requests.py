@@ -155,7 +155,7 @@ _DETAILS: dict[type, Callable[[Any], tuple[int, bytes, str, int | None, int]]] =
     Retry: lambda done: (3, done.error, "", done.delay_us, done.reason.value),
     Release: lambda done: (4, b"", done.detail, done.delay_us, 0),
     Crash: lambda done: (5, b"", done.detail, None, 0),
-    Suspend: lambda done: (6, b"".join(done.waits), "", done.timeout_us, done.need),
+    Suspend: lambda done: (6, b"".join(done.waits), "inherit" if done.inherit else "", done.timeout_us, done.need),
 }
 """What a completion is: kind, payload, text, a duration, a number."""
 

@@ -141,7 +141,7 @@ def _cancelled(done: Cancelled) -> tuple[Any, ...]:
 def _suspend(done: Suspend) -> tuple[Any, ...]:
     timeout = False if done.timeout_us is None else done.timeout_us
     place = (b"suspend", done.invocation_id, done.epoch, done.ran_us, done.worker)
-    return (*place, b"".join(done.waits), done.need, timeout)
+    return (*place, b"".join(done.waits), done.need, timeout, done.inherit)
 
 
 _COMPLETIONS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
