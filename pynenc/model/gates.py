@@ -6,6 +6,7 @@ do with lanes is in `protocol/SEMANTICS.md`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import ClassVar, TypeAlias
 
@@ -71,6 +72,11 @@ class BreakerGate(_Named, Struct, frozen=True, kw_only=True, tag="breaker", omit
 
 
 Gate: TypeAlias = SlotGate | RateGate | BreakerGate
+
+
+def keep_order(gates: Iterable[Gate]) -> bool:
+    """Whether one of these is an ordering key, under which nothing overtakes what came before."""
+    return any(isinstance(gate, SlotGate) and gate.block_lane_on_retry for gate in gates)
 
 
 class Flow(Struct, frozen=True, omit_defaults=True):

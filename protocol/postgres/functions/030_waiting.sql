@@ -103,7 +103,10 @@ DECLARE
 BEGIN
     WHILE v_place <= least(cardinality(v_found), 256) LOOP
         SELECT * INTO r FROM {schema}.live WHERE id = v_found[v_place];
-        IF r.owner IS NULL AND r.rank > v_rank THEN
+        -- An ordering key says that it overtakes nothing.
+        IF r.owner IS NULL AND r.rank > v_rank AND (r.flags & 2 = 0 OR NOT EXISTS (
+            SELECT FROM {schema}.call c, unnest(c.gates) AS g WHERE c.id = r.id AND g.block
+        )) THEN
             IF r.lane IS NOT NULL THEN
                 PERFORM {api}.withdraw(p_now, r);
             END IF;

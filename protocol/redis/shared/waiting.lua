@@ -41,6 +41,14 @@ function engine.register_wait(r, waits, awaited, need, timeout)
   if r[C_GATED] then engine.suspend_units(r) end
 end
 
+-- Whether an ordering key says that it overtakes nothing.
+local function keeps_order(r)
+  for _, gate in ipairs(r[C_GATED] and r[C_GATED][G_GATES] or {}) do
+    if gate[GATE_BLOCKS] then return true end
+  end
+  return false
+end
+
 -- Move a record that nobody runs yet to a lower rank, in its index or lane too.
 local function move_to(r, rank)
   local queued = r[C_STATE] == READY
@@ -72,7 +80,7 @@ function engine.inherit(waiter, awaited)
   while order[place] and place <= MOST_INHERITING do
     local r = engine.record(order[place])
     if r then
-      if r[C_OWNER] == 0 and r[C_RANK] > rank then move_to(r, rank) end
+      if r[C_OWNER] == 0 and r[C_RANK] > rank and not keeps_order(r) then move_to(r, rank) end
       add(engine.sorted_ids(call('SMEMBERS', P .. 'p' .. r.id)))
     end
     place = place + 1

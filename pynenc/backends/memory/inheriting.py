@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.memory.state import MemoryState, Record
+from pynenc.model.gates import keep_order
 from pynenc.model.ids import InvocationId
 from pynenc.model.ranks import MOST_INHERITING, before
 from pynenc.model.status import State
@@ -18,7 +19,7 @@ def inherit(state: MemoryState, waiter: Record, awaited: Sequence[InvocationId],
         if place >= MOST_INHERITING:
             break
         record = state.records[invocation_id]
-        if record.owner is None and record.rank > rank:
+        if record.owner is None and record.rank > rank and not keep_order(record.call.gates):
             _move(state, record, rank, now_us)
         new = [each for each in sorted(record.edges) if each not in found]
         found.update(dict.fromkeys(new))

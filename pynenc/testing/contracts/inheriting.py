@@ -6,7 +6,7 @@ from pynenc.model.gates import SlotGate
 from pynenc.model.ids import InvocationId
 from pynenc.model.ranks import MOST_INHERITING, before
 from pynenc.model.records import AfterPolicy, Claim, Exchange, SessionInfo, SessionKind, Suspend, Verdict
-from pynenc.testing.contracts.gates import ONE, GatedContract, ids_of, rings
+from pynenc.testing.contracts.gates import ONE, ORDERED, GatedContract, ids_of, rings
 from pynenc.testing.contracts.store import LEASE_US, SECOND_US, Store, StoreContract, submission
 
 OTHER = SlotGate(key="other", limit=5)
@@ -124,3 +124,14 @@ class GatedInheritingContract(GatedContract):
         assert store.claim(runner, want=5) == []
         store.succeed(holder)
         assert ids_of(store.claim(runner, want=5)) == [stranger]
+
+    def test_with_an_ordering_key_nothing_overtakes_what_came_before(self, store: Store) -> None:
+        runner = store.runner()
+        waiter = store.running(runner)
+        holder = store.running(runner, gates=(ORDERED,))
+        first, second = (store.submit(gates=(ORDERED,)) for _ in range(2))
+        wait_for(store, waiter, second)
+
+        store.succeed(holder)
+
+        assert ids_of(store.claim(runner, want=5)) == [first]
