@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pynenc.context import current_transaction
 from pynenc.core.limiting import Limiting
+from pynenc.core.pausing import Pausing
 from pynenc.errors import NotYetAvailable, TaskNotFound
 from pynenc.io import run
 from pynenc.task import DirectTask, Task, TaskDecorator
@@ -44,7 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Pynenc(Limiting):
+class Pynenc(Limiting, Pausing):
     """An application: its tasks, its configuration, and the store they live in.
 
     `Pynenc()` needs nothing: an SQLite file `.pynenc/<app_id>.db` in the working folder, usable from any process
@@ -251,14 +252,6 @@ class Pynenc(Limiting):
         from pynenc.core.dead_letters import DeadLetters
 
         return DeadLetters(self)
-
-    def pause(self, queue: str = "default") -> None:
-        """Stop new work of a queue; what runs goes on."""
-        run(self.control.pause(queue))
-
-    def resume(self, queue: str = "default") -> None:
-        """Undo `pause`."""
-        run(self.control.resume(queue))
 
     def purge(self) -> int:
         """Forget every invocation of this app, live ones too; return how many."""

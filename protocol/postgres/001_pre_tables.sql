@@ -28,7 +28,10 @@ CREATE SEQUENCE {schema}.session_number AS bigint MINVALUE 0 START 1;
 CREATE TABLE {schema}.queue (
     name   text PRIMARY KEY,
     used   boolean NOT NULL DEFAULT false,
-    paused boolean NOT NULL DEFAULT false
+    paused boolean NOT NULL DEFAULT false,
+    paused_by text NOT NULL DEFAULT '',
+    pause_reason text NOT NULL DEFAULT '',
+    paused_at bigint NOT NULL DEFAULT 0
 );
 
 -- A gate as a submission names it.

@@ -1,6 +1,6 @@
 -- dump_sessions: what waits for sessions, and which queues are paused.
 --
--- Reply    {{number, inbox, watched ids} of each live session, paused queues}
+-- Reply    {{number, inbox, watched ids} of each live session, paused queues and their pauses by turns}
 -- One consistent read; O(what waits).
 
 --- include shared/store.lua
@@ -20,4 +20,4 @@ for _, number in ipairs(engine.live_sessions()) do
   local ids = watched[string.format('%.0f', number)] or {}
   rows[#rows + 1] = { number, call('LRANGE', P .. 'x' .. number, 0, -1), engine.sorted_ids(ids) }
 end
-return pack({ rows, call('SMEMBERS', P .. 'paused') })
+return pack({ rows, call('HGETALL', P .. 'paused') })

@@ -1,9 +1,10 @@
 -- exchange: the one round trip of a session: renew, settle, report, tick, claim, fetch messages, in this order.
 --
 -- ARGV[2]  {session, completions, started, progress, want, queues, claim_new, idle, tick_budget, before, awaited,
---          successes}
+--          successes, info}
 --          before: only new work of a lower rank, false for any; awaited: only what somebody waits for, and children
 --          successes {id, epoch, ran, worker, result} of the completions that come first, end to end
+--          info (opaque) what the session tells of itself from now on, false if nothing changed
 --          completion {kind, id, epoch, ran, worker, a, b, c}; see shared/settling.lua
 --          started {id, epoch, worker, ago}; progress {id, epoch, body}
 -- Reply    {verdicts, claims, resumed, inbox, next_due or false, more}
@@ -46,6 +47,7 @@ local want, queues, successes = request[5], request[6], request[12]
 
 engine.renew(session)
 call('HDEL', P .. 'idle', session)
+if request[13] then call('HSET', P .. 's' .. session, 'info', request[13]) end
 
 -- What is left when the first `settled` successes are done with, as completions.
 local function completions_left(settled)

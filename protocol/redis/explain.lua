@@ -1,7 +1,7 @@
 -- explain: the facts that decide whether one invocation runs.
 --
 -- ARGV[2]  {id, most named}
--- Reply    false if unknown, else {now, snapshot, queue, paused, listeners, owner or false, ahead, waits, waits in all,
+-- Reply    false if unknown, else {now, snapshot, queue, pause or false, listeners, owner or false, ahead, waits, waits in all,
 --          gates}; waits are {id, stored call, standing}, gates as in shared/gate_facts.lua
 -- One consistent read; O(log N + sessions).
 
@@ -42,6 +42,6 @@ for place = 1, math.min(#edges, request[2]) do
   waits[place] = { edges[place], call('GET', P .. 'c' .. edges[place]), engine.standing_of(edges[place]) }
 end
 return pack({
-  now, engine.snapshots_of({ id })[1], queue, call('SISMEMBER', P .. 'paused', queue) == 1, rows, owner, ahead, waits, #edges,
+  now, engine.snapshots_of({ id })[1], queue, call('HGET', P .. 'paused', queue), rows, owner, ahead, waits, #edges,
   gates,
 })

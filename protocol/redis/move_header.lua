@@ -1,6 +1,6 @@
 -- move_header: what a move carries beside invocations and client data.
 --
--- Reply    {next number of the order of submission, number of the last session, paused queues, used queues,
+-- Reply    {next number of the order of submission, number of the last session, paused queues and their pauses, used queues,
 --          rows of the ended sessions (see shared/listing.lua), settings, rates and breakers as their keys have them}
 -- One consistent read; O(sessions that ever were).
 
@@ -16,7 +16,7 @@ for number = 1, last do
   if row and row[5] then rows[#rows + 1] = row end
 end
 return pack({
-  tonumber(kept[1] or FIRST_SEQUENCE), last, call('SMEMBERS', P .. 'paused'), call('SMEMBERS', P .. 'queues'), rows,
+  tonumber(kept[1] or FIRST_SEQUENCE), last, call('HGETALL', P .. 'paused'), call('SMEMBERS', P .. 'queues'), rows,
   call('HGETALL', P .. 'gates:settings'), call('ZRANGE', P .. 'gates:rates', 0, -1, 'WITHSCORES'),
   call('HGETALL', P .. 'gates:breakers'),
 })

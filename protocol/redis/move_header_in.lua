@@ -1,7 +1,7 @@
 -- move_header_in: go on with numbers where the other store stopped; know its queues and its ended sessions.
 --
 -- ARGV[2]  {next number of the order of submission, number of the last session, paused queues, used queues,
---          sessions, each {number, info, opened, expires, ended}, settings, rates, breakers; each {name, value}}
+--          sessions, each {number, info, opened, expires, ended}, settings, rates, breakers; each, as of paused queues, {name, value}}
 -- Reply    1
 -- Atomic; O(n). Safe to repeat.
 
@@ -11,7 +11,7 @@ local request = unpack_record(ARGV[2])
 local kept = call('HMGET', P .. 'meta', 'sequence', 'sessions')
 call('HSET', P .. 'meta', 'sequence', math.max(request[1], tonumber(kept[1] or 0)),
   'sessions', math.max(request[2], tonumber(kept[2] or 0)))
-for _, queue in ipairs(request[3]) do call('SADD', P .. 'paused', queue) end
+for _, pause in ipairs(request[3]) do call('HSET', P .. 'paused', pause[1], pause[2]) end
 for _, queue in ipairs(request[4]) do call('SADD', P .. 'queues', queue) end
 for _, row in ipairs(request[5]) do
   call('HSET', P .. 's' .. row[1], 'info', row[2], 'opened', row[3], 'expires', row[4], 'ended', row[5])

@@ -1,6 +1,6 @@
 -- queue_stats: one row per queue that was ever used or is paused.
 --
--- Reply    {queue, ready, blocked, owned, suspended, oldest or false, paused, listeners, parked before gates} each. `oldest` is
+-- Reply    {queue, ready, blocked, owned, suspended, oldest or false, pause or false, listeners, parked before gates} each. `oldest` is
 --          exact for up to 1,000 ready invocations, and the oldest of the first 1,000 beyond.
 -- One consistent read; O(queues x (sessions + 1,000)).
 
@@ -39,12 +39,16 @@ local function number_of(class, queue)
   return tonumber(call('HGET', P .. 'n', class .. queue) or 0)
 end
 
+local names = call('SMEMBERS', P .. 'queues')
+for _, queue in ipairs(call('HKEYS', P .. 'paused')) do
+  if call('SISMEMBER', P .. 'queues', queue) == 0 then names[#names + 1] = queue end
+end
 local rows = {}
-for _, queue in ipairs(call('SUNION', P .. 'queues', P .. 'paused')) do
+for _, queue in ipairs(names) do
   local ready, parked = ready_in(queue)
   rows[#rows + 1] = {
     queue, ready, number_of('b', queue), number_of('o', queue), number_of('s', queue),
-    oldest_of(queue), call('SISMEMBER', P .. 'paused', queue) == 1, #engine.listeners(queue), parked,
+    oldest_of(queue), call('HGET', P .. 'paused', queue), #engine.listeners(queue), parked,
   }
 end
 return pack(rows)

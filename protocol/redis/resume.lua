@@ -8,7 +8,7 @@
 --- include shared/unit.lua
 --- include shared/waking.lua
 
-if call('SREM', P .. 'paused', ARGV[2]) == 1 then
+if call('HDEL', P .. 'paused', ARGV[2]) == 1 then
   for _, sleeper in ipairs(engine.sleepers()) do
     if engine.serves(sleeper[2], ARGV[2]) then engine.rouse(sleeper[1]) end
   end

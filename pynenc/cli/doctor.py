@@ -10,6 +10,7 @@ import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.cli.tables import print_table
+from pynenc.core.why import pause_text
 from pynenc.errors import ConfigurationError, StoreError
 from pynenc.io import run
 from pynenc.model.records import QueueStats, SessionKind, SessionRow
@@ -129,9 +130,9 @@ def _runners(rows: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:
         )
     for row in alive:
         queues = ", ".join(row.info.queues) or "all queues"
-        yield Finding(
-            level="ok", subject=row.info.name, detail=f"{row.running} of {row.info.slots} slots busy, serves {queues}"
-        )
+        grows = f" (up to {row.info.most_slots})" if row.info.most_slots > row.info.slots else ""
+        detail = f"{row.running} of {row.info.slots} slots{grows} busy, serves {queues}"
+        yield Finding(level="ok", subject=row.info.name, detail=detail)
 
 
 def _lost_owners(rows: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:
@@ -148,11 +149,11 @@ def _lost_owners(rows: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:
 
 def _queue(stats: QueueStats, sessions: Sequence[SessionRow], now_us: int) -> Iterator[Finding]:
     subject = f"queue {stats.queue}"
-    if stats.paused:
+    if stats.pause is not None:
         yield Finding(
             level="warning",
             subject=subject,
-            detail=f"paused; {stats.ready} wait",
+            detail=f"paused{pause_text(stats.pause, now_us)}; {stats.ready} wait",
             remedy=f"pynenc resume {stats.queue}",
         )
     elif stats.ready and not stats.listeners:

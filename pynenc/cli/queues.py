@@ -25,11 +25,23 @@ def queues(state: State) -> None:
     if state.as_json:
         print_json(rows)
     else:
-        print_table("queues", COLUMNS, [list(row.values()) for row in rows])
+        print_table("queues", COLUMNS, [_cells(row) for row in rows])
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    return [_paused_text(row) if column == "paused" else row[column] for column in COLUMNS]
+
+
+def _paused_text(row: dict[str, Any]) -> str:
+    if not row["paused"]:
+        return ""
+    by = f"by {row['paused_by']}, " if row["paused_by"] else ""
+    reason = f": {row['pause_reason']}" if row["pause_reason"] else ""
+    return f"{by}{row['paused_s']} s{reason}"
 
 
 def queue_rows(app: Pynenc) -> list[dict[str, Any]]:
-    """Return what is known of every queue, under the names of `COLUMNS`."""
+    """Return what is known of every queue, under the names of `COLUMNS`, and of its pause."""
     return [
         {
             "queue": each.queue,
@@ -41,6 +53,9 @@ def queue_rows(app: Pynenc) -> list[dict[str, Any]]:
             "oldest_ready_s": _age_s(each.oldest_ready_at_us),
             "paused": each.paused,
             "runners": each.listeners,
+            "paused_by": each.pause and each.pause.by,
+            "pause_reason": each.pause and each.pause.reason,
+            "paused_s": _age_s(each.pause.at_us if each.pause else None),
         }
         for each in run(app.control.queue_stats())
     ]
@@ -52,10 +67,12 @@ def _age_s(at_us: int | None) -> float | None:
 
 @click.command()
 @click.argument("queue")
+@click.option("--by", help="Who wants that; by default the user and the machine.")
+@click.option("--reason", default="", help="What for; `why` tells it.")
 @with_state
-def pause(state: State, queue: str) -> None:
+def pause(state: State, queue: str, by: str | None, reason: str) -> None:
     """Stop new work of QUEUE; what runs goes on."""
-    state.app().pause(queue)
+    state.app().pause(queue, by=by, reason=reason)
     _tell(state, queue, paused=True)
 
 
@@ -73,7 +90,8 @@ def _tell(state: State, queue: str, *, paused: bool) -> None:
     if state.as_json:
         print_json({"queue": queue, "paused": paused, **(rows[0] if rows else {})})
         return
-    click.echo(f"queue {queue} is {'paused' if paused else 'open'}")
+    since = next((f" ({_paused_text(row)})" for row in rows if row["paused"]), "")
+    click.echo(f"queue {queue} is {f'paused{since}' if paused else 'open'}")
     for row in rows:
         age = "" if row["oldest_ready_s"] is None else f", the oldest for {row['oldest_ready_s']} s"
         click.echo(f"{row['ready']} ready{age}; {row['blocked']} blocked by limits; {row['running']} running")

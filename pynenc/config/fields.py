@@ -124,6 +124,9 @@ class RunnerSettings:
     idle_timeout_process_sec = Setting[float](
         kinds.number(0), 4.0, "Seconds without use after which a worker process above min_processes ends."
     )
+    spare_workers = Setting[int](
+        kinds.whole(), 0, "Worker processes that are kept ready to take the place of one that is gone."
+    )
     worker_max_tasks = Setting[int](
         kinds.whole(), 0, "Bodies after which a worker process is replaced; 0 for no such limit."
     )

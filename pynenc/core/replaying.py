@@ -15,10 +15,11 @@ from msgspec import Struct
 from pynenc.io import run
 from pynenc.model.gates import Flow
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import Claim, Exchange, SessionInfo, SessionKind, Submission, Success
 from pynenc.ports.backend import Backend
 from pynenc.ports.scheduler import Rank, RankContext, Scheduler
-from pynenc.scheduling.ranks import BAND_UNIT, checked_rank
+from pynenc.scheduling.ranks import checked_rank
 
 _FOR_EVER_US = 10**15
 

@@ -9,7 +9,7 @@ from pynenc.core.why_gates import what_is_closed
 from pynenc.errors import InvocationNotFound
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import Awaited, Control, Outcome, SessionRow, Standing
+from pynenc.model.records import Awaited, Control, Outcome, Pause, SessionRow, Standing
 from pynenc.model.status import InvocationStatus, Reason, State
 from pynenc.ports.backend import Backend
 
@@ -117,8 +117,8 @@ def _blocked(standing: Standing, control: Control) -> str:
 
 def _ready(standing: Standing, control: Control) -> str:
     queue = standing.snapshot.call.queue
-    if standing.queue_paused:
-        return f"is not run because queue {queue!r} is paused."
+    if standing.pause is not None:
+        return f"is not run because queue {queue!r} is paused{pause_text(standing.pause, standing.now_us)}."
     if not standing.listeners:
         return f"is not run because no runner listens on queue {queue!r}."
     back = _why_back(control)
@@ -129,10 +129,17 @@ def _ready(standing: Standing, control: Control) -> str:
         return (
             f"waits{back} because {crowds}: until some of them go on, only what these need is run; {_ahead(standing)}."
         )
-    free = [row for row in standing.listeners if row.running < row.info.slots and not _at_bound(row)]
+    free = [row for row in standing.listeners if row.has_room and not _at_bound(row)]
     if not free:
         return f"waits{back} because {_busy(standing.listeners)}; {_ahead(standing)}."
     return f"is next for {_name(free[0])}{back}; {_ahead(standing)}."
+
+
+def pause_text(pause: Pause, now_us: int) -> str:
+    """Return what follows after "paused": by whom, since when and what for."""
+    by = f" by {pause.by}" if pause.by else ""
+    reason = f": {pause.reason}" if pause.reason else ""
+    return f"{by} since {instant_text(pause.at_us)} ({duration_text(max(0, now_us - pause.at_us))}){reason}"
 
 
 def _why_back(control: Control) -> str:

@@ -6,16 +6,30 @@ do with lanes is in `protocol/SEMANTICS.md`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import StructConfig
 
 from pynenc.model.ids import InvocationId
 
 MOST_GATES = 8
 MOST_KEY_BYTES = 512
 MOST_WEIGHT = 100
+
+
+class _Named:
+    """What is named by its kind and its key."""
+
+    __slots__ = ()
+    __struct_config__: ClassVar[StructConfig]
+    key: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.__struct_config__.tag}:{self.key}"
 
 
 class GateMode(IntEnum):
@@ -27,7 +41,7 @@ class GateMode(IntEnum):
     """End it CONCURRENCY_CONTROLLED_FINAL."""
 
 
-class SlotGate(Struct, frozen=True, kw_only=True, tag="slots", omit_defaults=True):
+class SlotGate(_Named, Struct, frozen=True, kw_only=True, tag="slots", omit_defaults=True):
     """At most `limit` run at a time."""
 
     key: str
@@ -38,12 +52,8 @@ class SlotGate(Struct, frozen=True, kw_only=True, tag="slots", omit_defaults=Tru
     block_lane_on_retry: bool = False
     """Whether the unit is kept while a retry is delayed, so that nothing of this key overtakes it: ordering keys."""
 
-    @property
-    def name(self) -> str:
-        return f"slots:{self.key}"
 
-
-class RateGate(Struct, frozen=True, kw_only=True, tag="rate", omit_defaults=True):
+class RateGate(_Named, Struct, frozen=True, kw_only=True, tag="rate", omit_defaults=True):
     """Starts come `interval_us` apart on average, `burst` of them at once after a pause (GCRA)."""
 
     key: str
@@ -51,12 +61,8 @@ class RateGate(Struct, frozen=True, kw_only=True, tag="rate", omit_defaults=True
     burst: int = 1
     mode: GateMode = GateMode.PARK
 
-    @property
-    def name(self) -> str:
-        return f"rate:{self.key}"
 
-
-class BreakerGate(Struct, frozen=True, kw_only=True, tag="breaker", omit_defaults=True):
+class BreakerGate(_Named, Struct, frozen=True, kw_only=True, tag="breaker", omit_defaults=True):
     """Closes for `open_for_us` once `failures` attempts in a row failed; then one trial run decides how it goes on."""
 
     key: str
@@ -64,12 +70,13 @@ class BreakerGate(Struct, frozen=True, kw_only=True, tag="breaker", omit_default
     open_for_us: int
     mode: GateMode = GateMode.PARK
 
-    @property
-    def name(self) -> str:
-        return f"breaker:{self.key}"
-
 
 Gate: TypeAlias = SlotGate | RateGate | BreakerGate
+
+
+def keep_order(gates: Iterable[Gate]) -> bool:
+    """Whether one of these is an ordering key, under which nothing overtakes what came before."""
+    return any(isinstance(gate, SlotGate) and gate.block_lane_on_retry for gate in gates)
 
 
 class Flow(Struct, frozen=True, omit_defaults=True):
@@ -87,38 +94,26 @@ class Flow(Struct, frozen=True, omit_defaults=True):
 # --- changing them live ---------------------------------------------------------------------------------
 
 
-class SlotSetting(Struct, frozen=True, tag="slots"):
+class SlotSetting(_Named, Struct, frozen=True, tag="slots"):
     """So many at a time, whatever submissions say. 0 lets nothing pass."""
 
     key: str
     limit: int
 
-    @property
-    def name(self) -> str:
-        return f"slots:{self.key}"
 
-
-class RateSetting(Struct, frozen=True, tag="rate"):
+class RateSetting(_Named, Struct, frozen=True, tag="rate"):
     """This rate, whatever submissions say."""
 
     key: str
     interval_us: int
     burst: int
 
-    @property
-    def name(self) -> str:
-        return f"rate:{self.key}"
 
-
-class FlowSetting(Struct, frozen=True, tag="flow"):
+class FlowSetting(_Named, Struct, frozen=True, tag="flow"):
     """This weight, whatever submissions say."""
 
     key: str
     weight: int
-
-    @property
-    def name(self) -> str:
-        return f"flow:{self.key}"
 
 
 GateSetting: TypeAlias = SlotSetting | RateSetting | FlowSetting

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pynenc.model.lifecycle_data import MEANINGS, RESERVED, SKIPPING_RUNNING, TRANSITIONS
+from pynenc.model.lifecycle_data import MEANINGS, SKIPPING_RUNNING, TRANSITIONS
 from pynenc.model.status import InvocationStatus as Status
 
 QUEUE, RUNNER, FINAL = "In the queue", "With a runner", "Final"
 
 PHASES: dict[str, tuple[Status, ...]] = {
-    QUEUE: tuple(status for status in Status if status.is_available_for_run()),
+    QUEUE: (*(status for status in Status if status.is_available_for_run()), Status.CONCURRENCY_CONTROLLED),
     RUNNER: (Status.PENDING, Status.RUNNING, Status.PAUSED),
-    FINAL: tuple(status for status in Status if status.is_final() and status not in RESERVED),
+    FINAL: tuple(status for status in Status if status.is_final()),
 }
 
 
@@ -18,7 +18,11 @@ def may_follow(before: Status | None, after: Status) -> bool:
     """Whether `after` may be the next status after `before`; None: the beginning."""
     if before is Status.PENDING and after in SKIPPING_RUNNING:
         return True
-    return any(source is before and target is after for source, target, _ in TRANSITIONS)
+    if any(source is before and target is after for source, target, _ in TRANSITIONS):
+        return True
+    # Its lane may stand before a closed gate already: then nobody sees the status in between.
+    at_once = after is Status.CONCURRENCY_CONTROLLED
+    return at_once and any(may_follow(before, status) for status in PHASES[QUEUE] if status is not after)
 
 
 def arrivals(status: Status) -> list[str]:
@@ -52,10 +56,8 @@ def render_text() -> str:
     for phase, statuses in PHASES.items():
         lines += ["", phase]
         for status in statuses:
-            lines.append(f"  {status.name:<18}{MEANINGS[status]}")
-            lines += [f"  {'':<16}← {arrival}" for arrival in arrivals(status)]
-    lines += ["", "Reserved, not reached yet"]
-    lines += [f"  {status.name:<30}{MEANINGS[status]}" for status in Status if status in RESERVED]
+            lines.append(f"  {status.name:<30}{MEANINGS[status]}")
+            lines += [f"  {'':<28}← {arrival}" for arrival in arrivals(status)]
     return "\n".join(lines)
 
 

@@ -6,8 +6,8 @@ from pynenc.model.status import InvocationStatus as S
 
 MEANINGS: dict[S, str] = {
     S.REGISTERED: "Stored; not claimed yet, or not runnable yet.",
-    S.CONCURRENCY_CONTROLLED: "Blocked by a concurrency limit.",
-    S.CONCURRENCY_CONTROLLED_FINAL: "Dropped by a concurrency limit.",
+    S.CONCURRENCY_CONTROLLED: "Ready, but stopped by a closed gate: a limit, a rate or a circuit breaker.",
+    S.CONCURRENCY_CONTROLLED_FINAL: "Dropped because a gate was closed that keeps nobody waiting.",
     S.REROUTED: "Handed back by its runner; any runner may claim it.",
     S.PENDING: "Claimed by a runner; its body has not begun.",
     S.PENDING_RECOVERY: "Its runner was lost before the body began.",
@@ -22,9 +22,6 @@ MEANINGS: dict[S, str] = {
     S.EXPIRED: "It did not start in time.",
 }
 
-RESERVED: frozenset[S] = frozenset({S.CONCURRENCY_CONTROLLED, S.CONCURRENCY_CONTROLLED_FINAL})
-"""Statuses that no release reaches yet."""
-
 TRANSITIONS: tuple[tuple[S | None, S, str], ...] = (
     (None, S.REGISTERED, "submitted"),
     (S.REGISTERED, S.PENDING, "claimed"),
@@ -33,6 +30,19 @@ TRANSITIONS: tuple[tuple[S | None, S, str], ...] = (
     (S.PENDING_RECOVERY, S.PENDING, "claimed"),
     (S.RUNNING_RECOVERY, S.PENDING, "claimed"),
     (S.KILLED, S.PENDING, "claimed"),
+    (S.CONCURRENCY_CONTROLLED, S.PENDING, "claimed"),
+    (S.REGISTERED, S.CONCURRENCY_CONTROLLED, "met a closed gate"),
+    (S.REROUTED, S.CONCURRENCY_CONTROLLED, "met a closed gate"),
+    (S.RETRY, S.CONCURRENCY_CONTROLLED, "met a closed gate"),
+    (S.PENDING_RECOVERY, S.CONCURRENCY_CONTROLLED, "met a closed gate"),
+    (S.RUNNING_RECOVERY, S.CONCURRENCY_CONTROLLED, "met a closed gate"),
+    (S.KILLED, S.CONCURRENCY_CONTROLLED, "met a closed gate"),
+    (S.CONCURRENCY_CONTROLLED, S.REGISTERED, "its gate opens"),
+    (S.CONCURRENCY_CONTROLLED, S.REROUTED, "its gate opens"),
+    (S.CONCURRENCY_CONTROLLED, S.RETRY, "its gate opens"),
+    (S.CONCURRENCY_CONTROLLED, S.PENDING_RECOVERY, "its gate opens"),
+    (S.CONCURRENCY_CONTROLLED, S.RUNNING_RECOVERY, "its gate opens"),
+    (S.CONCURRENCY_CONTROLLED, S.KILLED, "its gate opens"),
     (S.PENDING, S.RUNNING, "body began"),
     (S.PENDING, S.REROUTED, "handed back"),
     (S.PENDING, S.PENDING_RECOVERY, "runner lost"),
@@ -57,13 +67,23 @@ TRANSITIONS: tuple[tuple[S | None, S, str], ...] = (
     (S.PENDING_RECOVERY, S.CANCELLED, "cancelled"),
     (S.RUNNING_RECOVERY, S.CANCELLED, "cancelled"),
     (S.KILLED, S.CANCELLED, "cancelled"),
+    (S.CONCURRENCY_CONTROLLED, S.CANCELLED, "cancelled"),
     (S.REGISTERED, S.EXPIRED, "not started in time"),
     (S.REROUTED, S.EXPIRED, "not started in time"),
     (S.PENDING_RECOVERY, S.EXPIRED, "not started in time"),
+    (S.CONCURRENCY_CONTROLLED, S.EXPIRED, "not started in time"),
+    (S.REGISTERED, S.CONCURRENCY_CONTROLLED_FINAL, "met a closed gate"),
+    (S.REROUTED, S.CONCURRENCY_CONTROLLED_FINAL, "met a closed gate"),
+    (S.RETRY, S.CONCURRENCY_CONTROLLED_FINAL, "met a closed gate"),
+    (S.PENDING_RECOVERY, S.CONCURRENCY_CONTROLLED_FINAL, "met a closed gate"),
+    (S.RUNNING_RECOVERY, S.CONCURRENCY_CONTROLLED_FINAL, "met a closed gate"),
+    (S.KILLED, S.CONCURRENCY_CONTROLLED_FINAL, "met a closed gate"),
+    (S.CONCURRENCY_CONTROLLED, S.CONCURRENCY_CONTROLLED_FINAL, "met a closed gate"),
     (S.SUCCESS, S.REGISTERED, "requeued"),
     (S.FAILED, S.REGISTERED, "requeued"),
     (S.CANCELLED, S.REGISTERED, "requeued"),
     (S.EXPIRED, S.REGISTERED, "requeued"),
+    (S.CONCURRENCY_CONTROLLED_FINAL, S.REGISTERED, "requeued"),
 )
 """From (None: the beginning), to, why."""
 

@@ -6,7 +6,6 @@ from html import escape
 from textwrap import wrap
 
 from pynenc.model.lifecycle import FINAL, PHASES, QUEUE, RUNNER, arrivals
-from pynenc.model.lifecycle_data import RESERVED
 from pynenc.model.status import InvocationStatus as Status
 
 _MARGIN, _GAP, _WIDTH = 28, 120, 330
@@ -35,8 +34,8 @@ def draw() -> str:
     """Return the drawing as an SVG document."""
     bottom = max(_TOP + _CARD_TOP + sum(map(_height, statuses)) for statuses in PHASES.values())
     width = max(_COLUMNS.values()) + _WIDTH + _MARGIN
-    height = bottom + 110
-    parts = [_column(phase, bottom) for phase in PHASES] + _arrows(bottom) + [_reserved(width, height)]
+    height = bottom + 74
+    parts = [_column(phase, bottom) for phase in PHASES] + _arrows(bottom)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="The life of an invocation">\n<style>{_STYLE}</style>\n'
@@ -113,8 +112,3 @@ def _arrow(path: str, label: str, x: int, y: int) -> str:
         f'<path class="arrow" d="{path}" marker-end="url(#head)"/>'
         f'<text class="label" x="{x}" y="{y}" text-anchor="middle">{label}</text>'
     )
-
-
-def _reserved(width: int, height: int) -> str:
-    names = ", ".join(status.name for status in Status if status in RESERVED)
-    return f'<text class="from" x="{width / 2}" y="{height - 22}" text-anchor="middle">Reserved: {names}</text>'

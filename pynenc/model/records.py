@@ -166,6 +166,9 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     """Queues it claims from; () means every queue of its language."""
     slots: int = 0
+    """Bodies it runs at a time, as things are; an exchange tells when that changes."""
+    most_slots: int = 0
+    """So many once it has grown as far as it may; 0: it does not grow."""
     language: str = "python"
     code_version: str = ""
     doorbell: str = ""
@@ -186,6 +189,12 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     """Invocations it owns in any state."""
     running: int
     """Those that hold a slot: OWNED."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes more: a slot is free, or all are used and it grows."""
+        slots = self.info.slots
+        return self.running < slots or self.running == slots < self.info.most_slots
 
 
 # --- exchange -------------------------------------------------------------------------------------------
@@ -267,6 +276,8 @@ class Suspend(Struct, frozen=True, kw_only=True, tag="suspend", omit_defaults=Tr
     """So many of `waits` must be final before it goes on; 0 means all of them."""
     timeout_us: int | None = None
     """It goes on after this time in any case."""
+    inherit: bool = False
+    """What it waits for, and what that waits for in turn, goes before it now where nobody runs it yet."""
     ran_us: int = 0
     worker: int = 0
 
@@ -341,6 +352,8 @@ class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Register for the doorbell if fewer than `want` were found."""
     tick_budget: int = 32
     """Most timers, expired sessions and retained outcomes to handle on the way."""
+    info: SessionInfo | None = None
+    """What the session tells of itself from now on, if that changed: `slots`; the rest as when it opened."""
 
 
 class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -565,12 +578,23 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """The last progress note, b"" if there was none."""
 
 
+class Pause(Struct, frozen=True, kw_only=True):
+    """That a queue gives no new work, and why."""
+
+    queue: str
+    by: str
+    """Who paused it: `user@host`, or what was given."""
+    reason: str
+    at_us: int
+
+
 class Standing(Struct, frozen=True, kw_only=True):
     """The facts that decide whether one invocation runs, gathered in one consistent read (`explain`)."""
 
     snapshot: Snapshot
     now_us: int
-    queue_paused: bool
+    pause: Pause | None
+    """Of its queue."""
     listeners: tuple[SessionRow, ...]
     """Live runner sessions that claim from its queue."""
     owner: SessionRow | None
@@ -660,7 +684,11 @@ class QueueStats(Struct, frozen=True, kw_only=True):
     running: int
     suspended: int
     oldest_ready_at_us: int | None
-    paused: bool
+    pause: Pause | None
     listeners: int
     blocked: int = 0
     """READY, but parked before a closed gate."""
+
+    @property
+    def paused(self) -> bool:
+        return self.pause is not None

@@ -102,7 +102,7 @@ class Executor(Protocol):
 
     @property
     def most_slots(self) -> int:
-        """How many may run at a time once it has grown as far as it may; what a session announces."""
+        """How many may run at a time once it has grown as far as it may."""
         return self.slots
 
     @abstractmethod

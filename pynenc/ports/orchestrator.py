@@ -134,8 +134,11 @@ class Orchestrator(Protocol):
         """
 
     @abstractmethod
-    def pause(self, queue: str) -> Op[None]:
-        """Stop claims of new work from `queue`; what runs or waits goes on. Repeating changes nothing."""
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        """Stop claims of new work from `queue`; what runs or waits goes on.
+
+        Repeating changes nothing: who paused it first, when and why stays noted until `resume`.
+        """
 
     @abstractmethod
     def resume(self, queue: str) -> Op[None]:

@@ -70,8 +70,8 @@ class PassingOrchestrator(Orchestrator):
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         return self._inner.cancel(ids, tree=tree, detail=detail)
 
-    def pause(self, queue: str) -> Op[None]:
-        return self._inner.pause(queue)
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        return self._inner.pause(queue, by=by, reason=reason)
 
     def resume(self, queue: str) -> Op[None]:
         return self._inner.resume(queue)

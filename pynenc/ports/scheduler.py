@@ -56,6 +56,13 @@ class Scheduler(Protocol):
         What a running invocation submits should come before it: see `pynenc.scheduling.before_parent`.
         """
 
+    def inherits(self, queue: str) -> bool:
+        """Whether what a running invocation of a queue waits for goes before it from then on, like its children.
+
+        So does what that waits for in turn, as far as nobody runs it yet.
+        """
+        return False
+
     def shares(self, queue: str) -> bool:
         """Whether what is submitted to a queue shares it: each `share_key` with work gets starts by its weight."""
         return False

@@ -20,7 +20,7 @@ from pynenc.errors import StoreError, StoreSealed
 from pynenc.io import Op
 from pynenc.model.gates import GateSetting
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import AfterPolicy, Dedupe, SessionRow, Snapshot
+from pynenc.model.records import AfterPolicy, Dedupe, Pause, SessionRow, Snapshot
 
 
 class SealState(Enum):
@@ -131,7 +131,8 @@ class Header(Struct, frozen=True, kw_only=True):
     sequence: int
     """Rank within its band of the next submission without a key."""
     last_session: int
-    paused: tuple[str, ...]
+    paused: tuple[Pause, ...]
+    """By queue."""
     queues: tuple[str, ...]
     """Every queue that was ever used."""
     sessions: tuple[SessionRow, ...]

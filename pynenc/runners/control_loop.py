@@ -45,7 +45,7 @@ class ControlLoop:
         doorbell: rung by the store, by `drain` and by `kill`; its address should be in `session_info`. Not closed.
         config: numbers.
         clock: monotonic seconds, the same clock the executor uses.
-        session_info: what the session tells of itself; `slots` should be the executor's.
+        session_info: what the session tells of itself; its `slots` follow the executor's.
         rng: jitter of pauses.
     """
 
@@ -67,7 +67,13 @@ class ControlLoop:
         self._settler = Settler(most=config.max_settle)
         claimer = Claimer(slots=executor.slots, prefetch=config.prefetch, most=config.max_claim)
         self._runs = RunKeeper(
-            executor, self._settler, claimer, clock, stop_grace_s=config.stop_grace_s, name=self._name
+            executor,
+            self._settler,
+            claimer,
+            clock,
+            stop_grace_s=config.stop_grace_s,
+            name=self._name,
+            inherits=config.inherits,
         )
         self._bound = WaitBound(
             self._runs.table, config.park_limits, slots=executor.slots, waits_of=self._runs.waits_of, clock=clock

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from pynenc.runners.queue_turns import QueueOrder
 from pynenc.runners.wait_bound import ParkLimits
+
+
+def never(queue: str) -> bool:
+    """Return False, whatever the queue."""
+    return False
 
 
 class LoopConfig(Struct, frozen=True, kw_only=True):
@@ -19,6 +26,8 @@ class LoopConfig(Struct, frozen=True, kw_only=True):
     """Most bodies at a time of some of `queues`."""
     queue_order: QueueOrder = QueueOrder.BY_RANK
     """How to choose among `queues`; another order than by rank needs at least two of them."""
+    inherits: Callable[[str], bool] = never
+    """Whether what a body of a queue waits for goes before it: see `Scheduler.inherits`."""
     language: str = "python"
     prefetch: bool = True
     """Whether to claim more than there are free slots when bodies are much shorter than a round trip."""

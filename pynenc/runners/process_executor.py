@@ -1,7 +1,7 @@
 """Running bodies in persistent worker processes.
 
 States of a claim here: backlog (`Dispatcher`) -> sent -> running <-> parked -> over. States of a worker
-(`WorkerFleet`): starting -> ready -> gone, and replaced. Crash points:
+(`WorkerFleet`): starting -> ready -> gone, and replaced; a spare is ready before it is wanted. Crash points:
 * a worker dies: its socket closes at once. `endings_of` says what becomes of what it had.
 * a worker cannot load the app: it says why before it ends; replacements come ever slower.
 * this process dies: the workers' sockets close and they end; the lease does the rest.
@@ -76,6 +76,7 @@ class ProcessExecutor(Executor):
         scaling: how many worker processes there are.
         config: what each of them is.
         runner_name: for people.
+        spares: worker processes beyond those, which take the place of one that is gone.
         limits: of each worker process.
         clock: the clock of the control loop.
     """
@@ -89,6 +90,7 @@ class ProcessExecutor(Executor):
         scaling: Scaling,
         config: WorkerConfig,
         runner_name: str,
+        spares: int = 0,
         limits: WorkerLimits = WorkerLimits(),  # noqa: B008 - a frozen value
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,7 +101,7 @@ class ProcessExecutor(Executor):
         self._calls = StoreCalls(orchestrator)
         self._clock = clock
         welcome = Welcome(PROTOCOL, runner_name, msgspec.msgpack.encode(reference), config.as_frame())
-        self._fleet = WorkerFleet(welcome, size=scaling.size, slots=config.slots, clock=clock)
+        self._fleet = WorkerFleet(welcome, size=scaling.size, slots=config.slots, spares=spares, clock=clock)
         # Coroutines take nothing from each other while they wait: what a loop has no slot for goes elsewhere.
         ahead = config.mode is WorkerMode.THREADS
         self._dispatcher = Dispatcher(clock, slots=config.slots, ahead=ahead)
@@ -136,8 +138,10 @@ class ProcessExecutor(Executor):
         self._retire_for_age()
         self._retire_used_up()
         self._escalate()
-        if not died:
+        if died:
             # To start one takes longer than to tell the store of a death: that goes first, and others run its body.
+            self._fleet.fill_in()
+        else:
             self._adjust_workers()
         self._dispatch()
         events, self._events = self._events, []
@@ -150,7 +154,7 @@ class ProcessExecutor(Executor):
             self._fleet.due_at_s,
             self._scaling.due_at_s(),
             self._keeper.due_at_s,
-            self._keeper.aging_at_s(self._fleet),
+            self._keeper.aging_at_s(self._fleet.everyone),
         )
         moments += [at_s for at_s in others if at_s is not None]
         if self._events:
@@ -395,7 +399,7 @@ class ProcessExecutor(Executor):
             self._retire(worker, why)
 
     def _retire_for_age(self) -> None:
-        worker = self._keeper.aged(self._fleet)
+        worker = self._keeper.aged(self._fleet.everyone)
         if worker is not None:
             self._retire(worker, "it is as old as it may become")
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec import structs
+
 from pynenc.model.ids import Epoch, InvocationId, id_text
 from pynenc.model.records import (
     CancelNotice,
@@ -66,6 +68,7 @@ class RunKeeper:
         clock: monotonic seconds, the same clock the executor uses.
         stop_grace_s: between asking a body to stop and ending it by force.
         name: of the runner, for people.
+        inherits: whether what a body of a queue waits for goes before it.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class RunKeeper:
         *,
         stop_grace_s: float,
         name: str,
+        inherits: Callable[[str], bool],
     ) -> None:
         self.table = RunTable()
         self.watch = OutcomeWatch()
@@ -86,6 +90,7 @@ class RunKeeper:
         self._clock = clock
         self._stop_grace_s = stop_grace_s
         self._name = name
+        self._inherits = inherits
 
     # --- what the store says ---
 
@@ -242,7 +247,7 @@ class RunKeeper:
             if cycle:
                 self._go_on(suspend.invocation_id, suspend.epoch, WaitReply(cycle=cycle))
             else:
-                self._settler.add(suspend)
+                self._settler.add(structs.replace(suspend, inherit=True) if self._inherits(run.queue) else suspend)
 
     def _happened(self, run: Run, event: Began | WatchWanted | Returned | Lost) -> None:
         if isinstance(event, Began):

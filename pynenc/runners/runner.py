@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pynenc.config.app_config import AppConfig
     from pynenc.core.loading import AppReference
     from pynenc.middleware.registry import Hooks
+    from pynenc.ports.scheduler import Scheduler
     from pynenc.runners.health_server import Render
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ class RunnerHost(Protocol):
 
     @property
     def execution(self) -> AttemptExecution: ...
+
+    @property
+    def scheduler(self) -> Scheduler: ...
 
     @property
     def hooks(self) -> Hooks: ...
@@ -187,6 +191,7 @@ class Runner:
             queues=conf.queues,
             queue_limits=sizing.queue_limits(conf),
             queue_order=sizing.queue_order(conf),
+            inherits=self.app.scheduler.inherits,
             prefetch=conf.prefetch,
             park_limits=limits,
         )
@@ -202,7 +207,8 @@ class Runner:
             host=host,
             pid=os.getpid(),
             queues=conf.queues,
-            slots=executor.most_slots,
+            slots=executor.slots,
+            most_slots=executor.most_slots,
             doorbell=self._bell.address,
             max_parked=limits.bodies,
         )
@@ -240,6 +246,7 @@ class ProcessRunner(Runner):
             scaling=processes.scaling(),
             config=processes.worker,
             runner_name=name,
+            spares=self.app.conf.spare_workers,
             limits=self._limits(),
         )
 

@@ -19,6 +19,8 @@ import threading
 from collections.abc import Callable
 from random import Random
 
+from msgspec import structs
+
 from pynenc.errors import SessionGone, StoreError, StoreSealed, StoreUnavailable
 from pynenc.io import Op
 from pynenc.model.ids import SessionId
@@ -132,6 +134,7 @@ class StoreSession:
             self.pulse.turned()
             try:
                 lease_us = int(self._config.lease_s * 1e6)
+                self._info = self._present_info()
                 self._session = yield from self._orchestrator.open_session(self._info, lease_us=lease_us)
                 self.pulse.in_session = True
                 self.opened.set()
@@ -144,6 +147,11 @@ class StoreSession:
         self._renewed_s = self._clock()
         self._claimer.reset()
         self._worked()
+
+    def _present_info(self) -> SessionInfo:
+        """Return what the session tells of itself, as it is now; the same object if nothing changed."""
+        slots = self._executor.slots
+        return self._info if slots == self._info.slots else structs.replace(self._info, slots=slots)
 
     def _retry_opening(self, error: Exception) -> Op[None]:
         self._complain(error)
@@ -187,10 +195,7 @@ class StoreSession:
     def another_is_free(self) -> Op[bool]:
         """Return whether another runner that may have what this one claims has a slot to spare."""
         rows = yield from self._orchestrator.list_sessions()
-        return any(
-            row.session != self._session and row.running < row.info.slots and self._shares_work(row.info)
-            for row in rows
-        )
+        return any(row.session != self._session and row.has_room and self._shares_work(row.info) for row in rows)
 
     def _shares_work(self, info: SessionInfo) -> bool:
         """Whether another session claims from a queue that this one claims from as well."""
@@ -319,6 +324,7 @@ class StoreSession:
             # What waiting bodies need is a matter of rank, and a runner that waits for its bell takes what comes.
             turns = self._limits if only is not None or self._claimer.is_listening else self._turns
             ask = turns.ask(self._bound.want(self._claimer.want(spare), spare))
+        info = self._present_info()
         # At the bound it must not be rung in place of others for what it would not take.
         idle = accepting and spare > 0 and ask.wide and ask.claims and only is None
         sent_s = self._clock()
@@ -335,10 +341,11 @@ class StoreSession:
             awaited=only is not None and only.awaited,
             idle=idle,
             tick_budget=self._config.tick_budget,
+            info=None if info is self._info else info,
         )
         reply = yield from self._orchestrator.exchange(request)
         now_s = self._clock()
-        self._renewed_s = sent_s
+        self._renewed_s, self._info = sent_s, info
         self._claimer.exchanged(now_s - sent_s)
         # A full queue is asked again when a body of it ends.
         heard = idle or not ask.claims

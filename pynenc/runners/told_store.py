@@ -112,6 +112,8 @@ class ToldStore(PassingOrchestrator):
     # --- exchanging ---
 
     def exchange(self, request: Exchange) -> Op[ExchangeReply]:
+        if request.info is not None:
+            self._slots = request.info.slots
         settle, ends, started = self._telling(request)
         claim = self._claim_event(request.queues, request.want)
         settling = self._enter(self._hooks.settle, "before_settle", settle) if settle is not None else []

@@ -1,7 +1,8 @@
 """The worker processes of a runner: started, listened to, replaced, ended.
 
-A worker that had served is replaced at once. One that does not come up says why before it ends; replacements then
-come ever slower, so that a broken app costs neither a core nor a flood of log lines.
+A worker that had served is replaced at once: by a spare, if the fleet keeps any, which has loaded the app and had
+nothing to do so far; a new process takes the place of the spare. One that does not come up says why before it ends;
+replacements then come ever slower, so that a broken app costs neither a core nor a flood of log lines.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import selectors
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -33,15 +34,17 @@ class WorkerFleet:
         welcome: what each worker is told first.
         size: how many there should be.
         slots: bodies that each runs at a time.
+        spares: how many more are kept ready to take the place of one that is gone; iterating passes over them.
         clock: the clock of the control loop.
     """
 
-    def __init__(self, welcome: Welcome, *, size: int, slots: int, clock: Callable[[], float]) -> None:
+    def __init__(self, welcome: Welcome, *, size: int, slots: int, spares: int = 0, clock: Callable[[], float]) -> None:
         self.size = size
         self.apart = 0
         """How many there should be beside those, for bodies that are suspected of ending workers."""
         self._welcome = welcome
         self._slots = slots
+        self._spares = spares
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._workers: list[WorkerProcess] = []
@@ -51,7 +54,12 @@ class WorkerFleet:
         self._closed = False
 
     def __iter__(self) -> Iterator[WorkerProcess]:
-        return iter(self._workers)
+        return (worker for worker in self._workers if not worker.is_spare)
+
+    @property
+    def everyone(self) -> Sequence[WorkerProcess]:
+        """All processes, spares included."""
+        return self._workers
 
     def __contains__(self, worker: WorkerProcess) -> bool:
         return worker in self._workers
@@ -63,7 +71,7 @@ class WorkerFleet:
     @property
     def due_at_s(self) -> float | None:
         """When `adjust` has something to do; None if all are there."""
-        missing = self._missing(apart=False) > 0 or self._missing(apart=True) > 0
+        missing = self._missing(apart=False) > 0 or self._missing(apart=True) > 0 or self._missing_spares() > 0
         moments = [self._not_before_s] if missing else []
         moments += [worker.leave_by_s for worker in self._workers if worker.leave_by_s is not None]
         return min(moments, default=None)
@@ -71,7 +79,7 @@ class WorkerFleet:
     @property
     def is_up(self) -> bool:
         """Whether all that are wanted are there and have loaded the app."""
-        return all(worker.ready for worker in self._workers) and self._missing(apart=False) <= 0
+        return all(worker.ready for worker in self) and self._missing(apart=False) <= 0
 
     # --- talking ---
 
@@ -107,15 +115,27 @@ class WorkerFleet:
 
     def adjust(self) -> None:
         """Start what is missing, if it is time, and let go what is too much and has nothing to do."""
+        self.fill_in()
+        may_start = self._clock() >= self._not_before_s and not self._closed
         for apart in (False, True):
             missing = self._missing(apart=apart)
-            if missing > 0 and self._clock() >= self._not_before_s and not self._closed:
+            if missing > 0 and may_start:
                 self._start(missing, apart=apart)
             elif missing < 0:
-                idle = [worker for worker in self._workers if worker.is_idle and worker.apart is apart]
+                idle = [worker for worker in self if worker.is_idle and worker.apart is apart]
                 for worker in idle[missing:]:
                     self.retire(worker, "there is nothing to do for it")
+        if may_start:
+            self._start(self._missing_spares(), spare=True)
         self._dismiss()
+
+    def fill_in(self) -> None:
+        """Have spares take the places of workers that are missing, those first that have loaded the app."""
+        spares = [worker for worker in self._workers if worker.is_spare and not worker.retiring]
+        spares.sort(key=lambda each: each.ready)
+        for apart in (False, True):
+            for _ in range(min(len(spares), self._missing(apart=apart))):
+                spares.pop().take_place(apart=apart)
 
     def came_up(self, worker: WorkerProcess) -> None:
         """Note that a worker has loaded the app."""
@@ -166,14 +186,20 @@ class WorkerFleet:
         self._selector.close()
 
     def _missing(self, *, apart: bool) -> int:
-        there = sum(worker.apart is apart and not worker.retiring for worker in self._workers)
+        there = sum(worker.apart is apart and not worker.retiring for worker in self)
         return (self.apart if apart else self.size) - there
 
-    def _start(self, number: int, *, apart: bool) -> None:
+    def _missing_spares(self) -> int:
+        """Return how many spares to start: none before all workers are there, which they would only hold up."""
+        if not self._spares or not self.is_up:
+            return 0
+        return self._spares - sum(worker.is_spare and not worker.retiring for worker in self._workers)
+
+    def _start(self, number: int, *, apart: bool = False, spare: bool = False) -> None:
         """Start workers; what the system refuses for now (no process or descriptor is left) is tried again later."""
         try:
             for _ in range(number):
-                self._add(apart=apart)
+                self._add(apart=apart, spare=spare)
         except OSError as error:
             self._back_off()
             logger.error("no worker can be started (%s); trying again in %.1f s", error, self._restart_pause_s)
@@ -182,8 +208,8 @@ class WorkerFleet:
         self._restart_pause_s = min(_LONGEST_RESTART_S, self._restart_pause_s * 2 or _FIRST_RESTART_S)
         self._not_before_s = self._clock() + self._restart_pause_s
 
-    def _add(self, *, apart: bool) -> None:
-        worker = WorkerProcess(self._clock(), slots=self._slots, apart=apart)
+    def _add(self, *, apart: bool, spare: bool) -> None:
+        worker = WorkerProcess(self._clock(), slots=self._slots, apart=apart, spare=spare)
         self._workers.append(worker)
         self._selector.register(worker.fileno(), selectors.EVENT_READ, worker)
         if worker.exit_fd is not None:

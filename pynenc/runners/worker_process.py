@@ -96,12 +96,13 @@ class WorkerProcess:
         started_at_s: now, by the clock of the control loop.
         slots: bodies that it runs at a time.
         apart: it is for bodies that are suspected of having ended another worker.
+        spare: it gets no bodies until it takes the place of another one.
 
     Raises:
         OSError: the system starts no process or opens no descriptor now.
     """
 
-    def __init__(self, started_at_s: float, *, slots: int = 1, apart: bool = False) -> None:
+    def __init__(self, started_at_s: float, *, slots: int = 1, apart: bool = False, spare: bool = False) -> None:
         self._decoder = FrameDecoder()
         self._unsent: deque[memoryview] = deque()
         with ExitStack() as in_the_end, ExitStack() as if_it_fails:
@@ -130,6 +131,7 @@ class WorkerProcess:
         self.ready = False
         self.ready_at_s = 0.0
         self.apart = apart
+        self.is_spare = spare
         self.tasks = 0
         """How many bodies ended in it."""
         self.retiring = ""
@@ -158,6 +160,10 @@ class WorkerProcess:
     def exit_fd(self) -> int | None:
         """A descriptor that is readable once the process has ended, where the system has such."""
         return self._exit_fd
+
+    def take_place(self, *, apart: bool) -> None:
+        """Be a spare no more: from now on it gets bodies."""
+        self.is_spare, self.apart = False, apart
 
     # --- what it has ---
 

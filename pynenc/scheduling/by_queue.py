@@ -32,6 +32,9 @@ class QueueSchedulers(Scheduler):
     def rank(self, context: RankContext) -> Rank:
         return self.of(context.queue).rank(context)
 
+    def inherits(self, queue: str) -> bool:
+        return self.of(queue).inherits(queue)
+
     def shares(self, queue: str) -> bool:
         return self.of(queue).shares(queue)
 

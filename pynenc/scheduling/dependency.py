@@ -11,6 +11,7 @@ class DependencyScheduler(Scheduler):
 
     So the graphs that were begun first are over first, instead of all of them being half done; a graph that is
     submitted layer by layer is worked on in depth. A body that goes on after waiting always comes before all new work.
+    What a body waits for that was submitted elsewhere goes before it from then on, and so does what that waits for.
 
     Args:
         by_clock: as of `FifoScheduler`.
@@ -24,3 +25,6 @@ class DependencyScheduler(Scheduler):
     def rank(self, context: RankContext) -> Rank:
         key = instant_key(context.now_us) if self.by_clock else None
         return before_parent(Rank(MIDDLE_BAND - 1 if context.follows else MIDDLE_BAND, key), context)
+
+    def inherits(self, queue: str) -> bool:
+        return True

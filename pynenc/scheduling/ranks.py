@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pynenc.errors import ConfigurationError
+from pynenc.model.ranks import BAND_UNIT, before
 from pynenc.model.records import NEWEST_FIRST
 from pynenc.ports.scheduler import Rank, RankContext, Scheduler
 
-BAND_UNIT = 2**44
 LARGEST_KEY = BAND_UNIT - 1
 MIDDLE_BAND = 128
 _EPOCH_MS = 1_577_836_800_000
@@ -26,7 +26,7 @@ def before_parent(own: Rank, context: RankContext) -> Rank:
     """
     if context.parent_rank is None:
         return own
-    band, key = divmod(max(0, context.parent_rank - 1), BAND_UNIT)
+    band, key = divmod(before(context.parent_rank), BAND_UNIT)
     if own.band != band:
         return own if own.band < band else Rank(band, key)
     return own if own.key is not None and NEWEST_FIRST < own.key < key else Rank(band, key)

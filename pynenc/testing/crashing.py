@@ -79,8 +79,8 @@ class CrashingOrchestrator(PassingOrchestrator):
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         return (yield from self._step(self._inner.cancel(ids, tree=tree, detail=detail)))
 
-    def pause(self, queue: str) -> Op[None]:
-        yield from self._step(self._inner.pause(queue))
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        yield from self._step(self._inner.pause(queue, by=by, reason=reason))
 
     def resume(self, queue: str) -> Op[None]:
         yield from self._step(self._inner.resume(queue))

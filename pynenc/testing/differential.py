@@ -190,6 +190,7 @@ class Player:
         self._clock = clock
         self._ids: list[InvocationId] = []
         self._sessions: list[SessionId] = []
+        self._infos: dict[SessionId, SessionInfo] = {}
         self._claims: list[tuple[InvocationId, SessionId, Epoch]] = []
         self._live: list[tuple[InvocationId, SessionId, Epoch]] = []
         """Claims that were not settled yet, as far as replies tell."""
@@ -269,6 +270,7 @@ class Player:
         )
         lease_us = (10 * _SECOND_US, _SECOND_US)[command.d % 2]
         opened = self._orchestrator("open_session", info, lease_us=lease_us)
+        self._infos[opened] = info
         self._sessions.append(opened)
 
     def _close_session(self, command: Command) -> None:
@@ -393,8 +395,13 @@ class Player:
                 awaited=command.d % 5 == 4,
                 idle=command.c % 2 == 0,
                 tick_budget=(32, 0, 1, 2)[command.d % 4],
+                info=self._changed_info(session, command.d) if command.b % 4 == 3 else None,
             )
         )
+
+    def _changed_info(self, session: SessionId, number: int) -> SessionInfo | None:
+        info = self._infos.get(session)
+        return None if info is None else structs.replace(info, slots=number % 4)
 
     def _claim(self, command: Command) -> None:
         """Claim and report as started: what most exchanges are."""
@@ -448,7 +455,14 @@ class Player:
             return Cancelled(**common, detail="of its own", **ran)
         timeout_us = (None, None, _SECOND_US)[command.a % 3]
         waits = self._some_ids(command.b, most=4)
-        return Suspend(**common, waits=waits, need=(0, 1, 2)[command.c % 3], timeout_us=timeout_us, **ran)
+        return Suspend(
+            **common,
+            waits=waits,
+            need=(0, 1, 2)[command.c % 3],
+            timeout_us=timeout_us,
+            inherit=command.d % 4 != 3,
+            **ran,
+        )
 
     def _claim_ids(self, command: Command) -> None:
         limits = {"queues": ((), (), _QUEUES[:1], _QUEUES[1:])[command.c % 4], "most": (None, 1, 2)[command.d % 3]}
@@ -470,7 +484,8 @@ class Player:
         self._orchestrator("cancel", ids, tree=command.b % 2 == 1, detail=("", "enough")[command.c % 2])
 
     def _pause(self, command: Command) -> None:
-        self._orchestrator("pause", (*_QUEUES, "new")[command.a % 4])
+        by, reason = ("", "anna@ops")[command.b % 2], ("", "löschen")[command.c % 2]
+        self._orchestrator("pause", (*_QUEUES, "new")[command.a % 4], by=by, reason=reason)
 
     def _resume(self, command: Command) -> None:
         self._orchestrator("resume", (*_QUEUES, "new")[command.a % 4])

@@ -203,6 +203,7 @@ class _Body(RunLink):
                 waits=tuple(waits),
                 need=need,
                 timeout_us=timeout_us,
+                inherit=self._app.scheduler.inherits(self._claim.queue),
             )
         )
         reply = self._to_body.get()

@@ -71,6 +71,28 @@ def test_the_earliest_deadline_begins_first(make_app: MakeApp) -> None:
     assert drained(app, notes, 4) == ["tight", "soon", "minute", "none"]
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "expected"),
+    [("dependency", ["awaited", "old", "older"]), ("fifo", ["old", "older", "awaited"])],
+)
+def test_what_a_body_waits_for_goes_first_if_the_scheduler_wants_that(
+    make_app: MakeApp, scheduler: str, expected: list[str]
+) -> None:
+    app = make_app(scheduler=scheduler)
+    note, notes = noted(app)
+    awaited: list[Any] = []
+
+    @app.task
+    def waits_for_another() -> None:
+        awaited[0].get(timeout=30)
+
+    waits_for_another()
+    note.map(["old", "older"])
+    awaited.append(note("awaited"))
+
+    assert drained(app, notes, 3) == expected
+
+
 def test_the_newest_begins_first(make_app: MakeApp) -> None:
     app = make_app(scheduler="lifo")
     note, notes = noted(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -119,9 +121,21 @@ def test_a_paused_queue(app: Pynenc) -> None:
     @app.task
     def work() -> None: ...
 
+    app.pause("default", by="anna@ops", reason="the provider is down")
     app.pause("default")
 
-    assert work().why().endswith("is not run because queue 'default' is paused.")
+    why = work().why()
+    assert "is not run because queue 'default' is paused by anna@ops since 20" in why
+    assert why.endswith("): the provider is down.")
+
+
+def test_a_queue_that_is_paused_without_a_name_names_user_and_machine(app: Pynenc) -> None:
+    @app.task
+    def work() -> None: ...
+
+    app.pause()
+
+    assert f"is paused by {getpass.getuser()}@{socket.gethostname()} since 20" in work().why()
 
 
 def test_all_slots_of_the_runner_are_busy(tmp_path: object) -> None:

@@ -88,11 +88,16 @@ def test_tail_follows_one_invocation_to_its_end(folder: Folder) -> None:
 def test_queues_pause_and_resume(folder: Folder) -> None:
     folder.submit("mail('a')")
 
-    folder.pynenc("pause", "mail")
-    assert [(row["queue"], row["ready"], row["paused"]) for row in folder.json("queues")] == [("mail", 1, True)]
+    folder.pynenc("pause", "mail", "--by", "anna", "--reason", "provider is down")
+    (paused,) = folder.json("queues")
+    listed = folder.pynenc("queues")
     folder.pynenc("resume", "mail")
+    (resumed,) = folder.json("queues")
 
-    assert folder.json("queues")[0]["paused"] is False
+    assert (paused["queue"], paused["ready"], paused["paused"]) == ("mail", 1, True)
+    assert (paused["paused_by"], paused["pause_reason"]) == ("anna", "provider is down")
+    assert "anna" in listed
+    assert (resumed["paused"], resumed["paused_by"], resumed["paused_s"]) == (False, None, None)
 
 
 def test_purge_asks_before_it_destroys(folder: Folder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_queues_show_what_is_blocked_and_pausing_tells_of_it(app: Pynenc, pynenc
     assert (row["queue"], row["ready"], row["blocked"]) == ("mail", 3, 0)
     assert "blocked" in pynenc("queues")
     said = pynenc("pause", "mail").splitlines()
-    assert said[0] == "queue mail is paused"
+    assert said[0].startswith(f"queue mail is paused (by {getpass.getuser()}@")
     assert said[1].startswith("3 ready, the oldest for ")
     assert said[1].endswith(" s; 0 blocked by limits; 0 running")
     assert as_json(pynenc("resume", "mail", "--json"))["paused"] is False

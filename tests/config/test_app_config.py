@@ -77,6 +77,7 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "health_host": ("0.0.0.0", "0.0.0.0"),
     "health_within_seconds": ("90", 90.0),
     "alive_file": ("/run/pynenc/alive", "/run/pynenc/alive"),
+    "spare_workers": ("1", 1),
     "worker_max_tasks": ("1000", 1_000),
     "worker_max_age": ("3600", 3_600.0),
     "worker_memory_limit": ("300MB", 300 * 2**20),

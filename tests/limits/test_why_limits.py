@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pynenc import Breaker, Limit, Order, Pynenc, Rate
+from pynenc.errors import ResultTimeout
 from pynenc.invocation import BaseInvocation
 from tests.limits.conftest import Stage
 
@@ -173,7 +174,7 @@ def test_a_paused_queue_comes_first(app: Pynenc, stage: Stage) -> None:
     stage.begin()
     app.pause()
 
-    assert why(second) == "is not run because queue 'default' is paused."
+    assert "is not run because queue 'default' is paused by" in why(second)
 
 
 @pytest.mark.parametrize("queue", ["default"])
@@ -190,3 +191,29 @@ def test_queues_count_what_is_blocked(app: Pynenc, stage: Stage, queue: str) -> 
     (row,) = queue_rows(app)
     assert (row["queue"], row["ready"], row["blocked"], row["running"]) == (queue, 0, 2, 1)
     assert row["oldest_ready_s"] is None
+
+
+def test_a_holder_that_waits_for_a_stranger_behind_its_limit_is_shown_and_ended_by_its_wait_timeout(
+    app: Pynenc, stage: Stage
+) -> None:
+    strangers: list[Any] = []
+
+    @app.task(limits=Limit("db", 1))
+    def load() -> None: ...
+
+    @app.task(limits=Limit("db", 1, hold_while_waiting=True), wait_timeout=30)
+    def export() -> None:
+        strangers[0].get()
+
+    holder = export()
+    strangers.append(load())
+    stage.run_all()
+    both = why(strangers[0]), why(holder)
+    stage.advance(31)
+    stage.run_all()
+
+    assert f"the limit 'db' (1 at a time) is taken by {export.task_id} {holder.invocation_id}" in both[0]
+    assert f"is waiting for {load.task_id} {strangers[0].invocation_id} (concurrency_controlled)" in both[1]
+    with pytest.raises(ResultTimeout, match="longer than its wait_timeout of 30 s"):
+        holder.get(timeout=30)
+    assert strangers[0].status.value == "success"

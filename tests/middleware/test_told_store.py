@@ -86,14 +86,14 @@ class Scripted(PassingOrchestrator):
 
 class Counts(Middleware):
     def __init__(self) -> None:
-        self.in_hand = self.waiting = -1
+        self.in_hand = self.waiting = self.slots = -1
         self.started = 0
         self.accepted: list[bool | None] = []
         self.errors: list[BaseException] = []
 
     def after_claim(self, claim: ClaimEvent) -> None:
         self.errors += [claim.error] if claim.error is not None else []
-        self.in_hand, self.waiting = claim.in_hand, claim.waiting
+        self.in_hand, self.waiting, self.slots = claim.in_hand, claim.waiting, claim.slots
 
     def after_settle(self, settle: SettleEvent) -> None:
         self.started += len(settle.started)
@@ -141,6 +141,16 @@ def test_a_run_waits_goes_on_and_ends(stage: Stage) -> None:
     assert stage.exchange(success(TWO), resumed=(resumed,)) == (1, 0)
     assert stage.exchange(success(ONE)) == (0, 0)
     assert (stage.counts.accepted, stage.counts.started) == ([True, True], 2)
+
+
+def test_a_claim_tells_how_many_slots_there_are_now(stage: Stage) -> None:
+    grown = SessionInfo(kind=SessionKind.RUNNER, name="r", host="h", pid=1, slots=5)
+
+    run(stage.store.exchange(Exchange(session=SESSION, info=grown)))
+    at_once = stage.counts.slots
+    stage.exchange()
+
+    assert (at_once, stage.counts.slots) == (5, 5)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SATISFIED, Verdict.WAIT_CYCLE, Verdict.UNKNOWN])

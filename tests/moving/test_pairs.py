@@ -41,7 +41,11 @@ def test_everything_moves_and_goes_on(source: str, target: str, tmp_path: Path) 
 
         store = words(into, clock)
         assert [holds(store, key) for key in (HELD_KEY, KEPT_KEY, FREE_KEY)] == [True, True, False]
-        assert [each.queue for each in run(into.orchestrator.queue_stats()) if each.paused] == ["never used", PAUSED]
+        pauses = [each.pause for each in run(into.orchestrator.queue_stats()) if each.pause]
+        assert [(each.queue, each.by, each.reason) for each in pauses] == [
+            ("never used", "", ""),
+            (PAUSED, "anna@ops", "moving"),
+        ]
         live = {each.snapshot.call.invocation_id for each in before[1] if each.snapshot.control is not None}
         ran = run_to_the_end(store)
         assert len(ran) == len(set(ran))

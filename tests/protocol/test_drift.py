@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pynenc import errors
-from pynenc.model.lifecycle_data import MEANINGS, RESERVED, TRANSITIONS
+from pynenc.model.lifecycle_data import MEANINGS, TRANSITIONS
 from pynenc.model.status import InvocationStatus, Reason, State, ready_status
 from pynenc.serializers.text import JsonSerializer, MsgpackSerializer
 from pynenc.wire import frames
@@ -53,11 +53,11 @@ def test_statuses_are_final_and_available_as_the_data_says() -> None:
     assert set(MEANINGS) == set(InvocationStatus)
 
 
-def test_every_status_is_reached_and_left_unless_reserved() -> None:
+def test_every_status_is_reached_and_left() -> None:
     reached = {after for _, after, _ in TRANSITIONS}
     left = {before for before, _, _ in TRANSITIONS}
 
-    assert reached == set(InvocationStatus) - RESERVED
+    assert reached == set(InvocationStatus)
     assert left == reached | {None}
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pynenc.backends.memory.lanes import BAND_UNIT
 from pynenc.backends.memory.state import FIRST_SEQUENCE
 from pynenc.backends.protocol_files import read_text
+from pynenc.model.ranks import BAND_UNIT, MOST_INHERITING
 from pynenc.model.records import (
     NEWEST_FIRST,
     UNNAMED_MARGIN_US,
@@ -50,6 +50,7 @@ def test_texts_and_limits_are_those_of_the_code() -> None:
         assert CONSTANTS["STATUS_" + name] == InvocationStatus[name].value
     assert CONSTANTS["STATUS_DROPPED"] == InvocationStatus.CONCURRENCY_CONTROLLED_FINAL.value
     assert (CONSTANTS["BAND_UNIT"], CONSTANTS["FIRST_SEQUENCE"]) == (BAND_UNIT, FIRST_SEQUENCE)
+    assert CONSTANTS["MOST_INHERITING"] == MOST_INHERITING
     assert (CONSTANTS["UNNAMED_MARGIN"], CONSTANTS["NEWEST_FIRST"]) == (UNNAMED_MARGIN_US, NEWEST_FIRST)
 
 

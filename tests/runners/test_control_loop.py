@@ -472,6 +472,32 @@ def test_draining_hands_back_what_has_not_started_and_waits_for_the_rest() -> No
     assert run(stage.backend.orchestrator.list_sessions()) == []
 
 
+def test_the_session_tells_how_many_slots_there_are_now_and_only_when_that_changes() -> None:
+    stage = Stage(slots=2)
+    stage.settle()
+    stage.executor.slots = 3
+
+    stage.pass_time(20.0)
+
+    (grown,) = run(stage.backend.orchestrator.list_sessions())
+    told = [request.info for request in stage.store.exchanges]
+    assert grown.info.slots == 3
+    assert [info.slots for info in told if info is not None] == [3]
+    assert len(told) > 3
+
+
+def test_slots_that_changed_while_the_store_was_gone_are_told_afterwards() -> None:
+    stage = Stage(slots=2)
+    stage.settle()
+    stage.executor.slots = 4
+    stage.store.before = [StoreUnavailable("gone")]
+
+    stage.pass_time(20.0)
+
+    (row,) = run(stage.backend.orchestrator.list_sessions())
+    assert row.info.slots == 4
+
+
 def test_what_does_not_end_in_time_is_handed_back_uncounted() -> None:
     stage = Stage(slots=1)
     (running,) = stage.submit()

@@ -11,8 +11,8 @@ import pytest
 from pynenc import Pynenc
 from pynenc.errors import StoreUnavailable
 from pynenc.io import run
-from pynenc.model.ids import InvocationId
-from pynenc.model.records import SessionInfo, SessionKind
+from pynenc.model.ids import InvocationId, SessionId
+from pynenc.model.records import Exchange, SessionInfo, SessionKind
 from tests.faults.processes import RunnerProcess
 from tests.runners import process_app as tasks
 from tests.runners.stage import Stage
@@ -28,9 +28,17 @@ def stage_with_stuck_claims() -> tuple[Stage, list[InvocationId]]:
     return stage, ids[1:]
 
 
-def add_session(stage: Stage, *, queues: tuple[str, ...] = (), kind: SessionKind = SessionKind.RUNNER) -> None:
-    info = SessionInfo(kind=kind, name="other", host="there", pid=2, slots=1, queues=queues)
-    run(stage.backend.orchestrator.open_session(info, lease_us=60_000_000))
+def add_session(
+    stage: Stage, *, queues: tuple[str, ...] = (), kind: SessionKind = SessionKind.RUNNER, slots: int = 1, most: int = 0
+) -> SessionId:
+    info = SessionInfo(kind=kind, name="other", host="there", pid=2, slots=slots, most_slots=most, queues=queues)
+    return run(stage.backend.orchestrator.open_session(info, lease_us=60_000_000))
+
+
+def keep_busy(stage: Stage, session: SessionId) -> None:
+    """Have another runner run something."""
+    stage.submit(1, queue="apart")
+    assert run(stage.backend.orchestrator.exchange(Exchange(session=session, want=1, queues=("apart",)))).claims
 
 
 def in_hand(stage: Stage, ids: list[InvocationId]) -> int:
@@ -74,6 +82,20 @@ def test_a_runner_of_other_queues_does_not_count() -> None:
 
     assert with_the_other == 2
     assert in_hand(stage, ids) == 1
+
+
+@pytest.mark.parametrize(("slots", "most", "kept"), [(1, 1, 2), (1, 4, 0), (2, 2, 0)])
+def test_a_busy_runner_takes_what_is_stuck_only_if_a_slot_is_free_or_it_grows(slots: int, most: int, kept: int) -> None:
+    stage = Stage(slots=3, queues=("default",))
+    stuck = stage.submit(3)[1:]
+    stage.settle()
+    stage.executor.slots = 1
+    stage.settle()
+    keep_busy(stage, add_session(stage, queues=("default", "apart"), slots=slots, most=most))
+
+    stage.pass_time(0.15)
+
+    assert in_hand(stage, stuck) == kept
 
 
 def test_a_runner_with_stuck_claims_looks_ever_more_seldom_until_a_body_ends() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from pynenc import Pynenc
 from pynenc.errors import ConfigurationError
+from pynenc.io import run
+from pynenc.model.records import SessionKind
 from tests.faults.processes import RunnerProcess, is_alive
 from tests.runners import process_app as tasks
 from tests.runners.test_worker_processes import until
@@ -36,6 +38,12 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pynenc]:
     app.release_backend()
 
 
+def slots_told(app: Pynenc) -> int:
+    """Return how many slots the runner says it has."""
+    (row,) = [row for row in run(app.control.list_sessions()) if row.info.kind is SessionKind.RUNNER]
+    return row.info.slots
+
+
 def test_workers_come_with_the_load_and_go_when_they_are_idle(app: Pynenc, tmp_path: Path) -> None:
     app.conf.min_processes, app.conf.max_processes = 1, 3
     go = tmp_path / "go"
@@ -46,6 +54,7 @@ def test_workers_come_with_the_load_and_go_when_they_are_idle(app: Pynenc, tmp_p
         bodies = [tasks.announce_and_wait_for(str(each), str(go)) for each in announced]
         until(lambda: all(each.exists() for each in announced))
         pids = {int(each.read_text()) for each in announced}
+        until(lambda: slots_told(app) == 3 * slots)
         go.touch()
         for body in bodies:
             body.get(timeout=WAIT_S)
@@ -53,6 +62,7 @@ def test_workers_come_with_the_load_and_go_when_they_are_idle(app: Pynenc, tmp_p
 
         assert len(pids) == 3
         assert tasks.pid().get(timeout=WAIT_S) in pids
+        until(lambda: slots_told(app) == slots)
 
 
 def test_less_than_the_least_is_refused(app: Pynenc) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynenc.errors import ConfigurationError
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.scheduling import (
     NEWEST_FIRST,
     DeadlineScheduler,
@@ -22,7 +23,7 @@ from pynenc.scheduling import (
     instant_key,
 )
 from pynenc.scheduling.naming import SHIPPED, FunctionScheduler, scheduler_of
-from pynenc.scheduling.ranks import BAND_UNIT, LARGEST_KEY, checked_rank
+from pynenc.scheduling.ranks import LARGEST_KEY, checked_rank
 
 NOW_US = 1_790_000_000_000_000
 priorities = st.floats(-100, 100)

@@ -151,6 +151,7 @@ _LIST = [
     ),
     Mutant("falls_too_early", _MEMORY + "ending:_release_waiters", "waiter.need_left > len(waiter.edges)", "True"),
     Mutant("falls_never", _MEMORY + "ending:_release_waiters", "waiter.need_left > len(waiter.edges)", "False"),
+    Mutant("place_not_passed_on", _MEMORY + "waiting:suspend", "if wish.inherit:", "if False:"),
     Mutant("cycle_unnoticed", _MEMORY + "waiting:suspend", "if cycle:", "if False:"),
     Mutant("timeout_not_told", _MEMORY + "ticking:_handle", "timed_out=True", "timed_out=False"),
     # --- notices ---

@@ -37,7 +37,7 @@ $$;
 -- Suspend a run that its session owns, until enough of what it names is final; the verdict, and ids that explain it.
 CREATE FUNCTION {api}.suspend(
     p_now bigint, p_run {schema}.live, p_ran bigint, p_worker bigint, p_waits bytea, p_need integer, p_timeout bigint,
-    OUT verdict integer, OUT ids bytea[]
+    p_inherits boolean, OUT verdict integer, OUT ids bytea[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits bytea[] := {api}.split_ids(p_waits);
@@ -86,6 +86,39 @@ BEGIN
     IF p_run.flags & 2 <> 0 THEN
         PERFORM {api}.suspend_gated(p_now, p_run.id);
     END IF;
+    IF p_inherits THEN
+        PERFORM {api}.inherit(p_now, p_run.rank, v_awaited);
+    END IF;
+END
+$$;
+
+-- Move what nobody runs yet before a waiter of this rank: what it waits for, and what that waits for in turn; as many as 256
+-- are looked at.
+CREATE FUNCTION {api}.inherit(p_now bigint, p_rank bigint, p_awaited bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_rank bigint := greatest(0, p_rank - 1);
+    v_found bytea[] := p_awaited;
+    v_place integer := 1;
+    r {schema}.live%ROWTYPE;
+BEGIN
+    WHILE v_place <= least(cardinality(v_found), 256) LOOP
+        SELECT * INTO r FROM {schema}.live WHERE id = v_found[v_place];
+        -- An ordering key says that it overtakes nothing.
+        IF r.owner IS NULL AND r.rank > v_rank AND (r.flags & 2 = 0 OR NOT EXISTS (
+            SELECT FROM {schema}.call c, unnest(c.gates) AS g WHERE c.id = r.id AND g.block
+        )) THEN
+            IF r.lane IS NOT NULL THEN
+                PERFORM {api}.withdraw(p_now, r);
+            END IF;
+            UPDATE {schema}.live SET rank = v_rank WHERE id = r.id;
+            IF r.state = 1 THEN
+                PERFORM {api}.queue_up(p_now, r);
+            END IF;
+        END IF;
+        v_found := v_found || ARRAY(
+            SELECT waited FROM {schema}.wait WHERE waiter = r.id AND waited <> ALL (v_found) ORDER BY waited);
+        v_place := v_place + 1;
+    END LOOP;
 END
 $$;
 

@@ -102,7 +102,7 @@ BEGIN
     SELECT * INTO r FROM {schema}.live WHERE id = p_id AND owner = p_session AND epoch = p_epoch;
     IF FOUND AND p_kind = 6 THEN
         SELECT s.verdict, s.ids INTO verdict, ids
-        FROM {api}.suspend(p_now, r, p_ran, p_worker, p_payload, p_number, p_delay) AS s;
+        FROM {api}.suspend(p_now, r, p_ran, p_worker, p_payload, p_number, p_delay, p_text = 'inherit') AS s;
         RETURN;
     END IF;
     IF NOT FOUND OR r.state <> 2 THEN
@@ -211,7 +211,7 @@ CREATE FUNCTION {api}.exchange(
     p_started bytea[], p_started_epochs bigint[], p_started_workers bigint[], p_started_ago bigint[],
     p_noted bytea[], p_noted_epochs bigint[], p_notes bytea[],
     p_want integer, p_queues text[], p_claims_new boolean, p_rank_before bigint, p_awaited boolean,
-    p_sleeps boolean, p_budget integer
+    p_sleeps boolean, p_budget integer, p_info bytea
 ) RETURNS SETOF {api}.reply LANGUAGE plpgsql
 SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -238,6 +238,9 @@ BEGIN
     v_now := {api}.clock(p_now);
     SELECT r.low, r.low_until INTO v_low, v_low_until FROM {api}.renew(v_now, p_session, p_now IS NOT NULL) AS r;
     v_reply.what := 0;
+    IF p_info IS NOT NULL THEN
+        UPDATE {schema}.session SET info = p_info WHERE number = p_session;
+    END IF;
     IF cardinality(p_noted) > 0 THEN
         PERFORM {api}.note_progress(p_session, p_noted, p_noted_epochs, p_notes);
     END IF;

@@ -86,9 +86,13 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {api}.pause(p_now bigint, p_queue text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION {api}.pause(p_now bigint, p_queue text, p_by text, p_reason text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO {schema}.queue (name, paused) VALUES (p_queue, true) ON CONFLICT (name) DO UPDATE SET paused = true;
+    INSERT INTO {schema}.queue AS q (name, paused, paused_by, pause_reason, paused_at)
+    VALUES (p_queue, true, p_by, p_reason, {api}.clock(p_now))
+    ON CONFLICT (name) DO UPDATE SET paused = true, paused_by = excluded.paused_by,
+        pause_reason = excluded.pause_reason, paused_at = excluded.paused_at
+    WHERE NOT q.paused;
 END
 $$;
 

@@ -101,21 +101,23 @@ $$;
 
 CREATE FUNCTION {api}.queue_stats(p_now bigint)
 RETURNS TABLE (queue text, ready bigint, delayed bigint, running bigint, suspended bigint, oldest bigint,
-    paused boolean, listeners bigint, blocked bigint) LANGUAGE sql STABLE AS $$
+    paused boolean, paused_by text, pause_reason text, paused_at bigint, listeners bigint, blocked bigint)
+LANGUAGE sql STABLE AS $$
     SELECT q.name, count(l.id) FILTER (WHERE l.state = 1 AND l.owner IS NULL AND a.parked IS NULL), count(l.id) FILTER (WHERE l.state = 0),
         count(l.id) FILTER (WHERE l.state = 2),
         count(l.id) FILTER (WHERE l.state = 3 OR (l.state = 1 AND l.owner IS NOT NULL)),
         min(l.registered_at) FILTER (WHERE l.state = 1 AND l.owner IS NULL AND a.parked IS NULL), q.paused,
-        (SELECT count(*) FROM {api}.listeners(q.name)), count(a.parked)
+        q.paused_by, q.pause_reason, q.paused_at, (SELECT count(*) FROM {api}.listeners(q.name)), count(a.parked)
     FROM {schema}.queue q LEFT JOIN {schema}.live l ON l.queue = q.name LEFT JOIN {schema}.lane a ON a.key = l.lane
     WHERE (q.used OR q.paused) AND NOT EXISTS (SELECT FROM {api}.seal)
-    GROUP BY q.name, q.paused ORDER BY q.name COLLATE "C"
+    GROUP BY q.name ORDER BY q.name COLLATE "C"
 $$;
 
 -- explain: the facts that decide whether one invocation runs; the rest of them is asked for beside.
 CREATE FUNCTION {api}.explain(p_now bigint, p_id bytea, p_most integer)
-RETURNS TABLE (now bigint, queue text, paused boolean, owner bigint, ahead bigint) LANGUAGE sql STABLE AS $$
-    SELECT {api}.clock(p_now), c.queue, coalesce(q.paused, false), l.owner,
+RETURNS TABLE (now bigint, queue text, paused boolean, paused_by text, pause_reason text, paused_at bigint, owner bigint,
+    ahead bigint) LANGUAGE sql STABLE AS $$
+    SELECT {api}.clock(p_now), c.queue, coalesce(q.paused, false), q.paused_by, q.pause_reason, q.paused_at, l.owner,
         CASE WHEN l.state = 1 AND l.owner IS NULL THEN (
             SELECT count(*) FROM (
                 (SELECT FROM {schema}.live other

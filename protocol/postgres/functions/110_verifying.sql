@@ -64,7 +64,6 @@ LANGUAGE sql STABLE AS $$
     SELECT 'waits', NULL::bigint, waiter, waited FROM {schema}.wait
     UNION ALL SELECT 'dedupe', NULL, key, id FROM {schema}.dedupe
     UNION ALL SELECT 'watches', session, id, NULL FROM {schema}.watch
-    UNION ALL SELECT 'paused', NULL, convert_to(name, 'UTF8'), NULL FROM {schema}.queue WHERE paused
     ORDER BY 1, 2, 3, 4
 $$;
 

@@ -91,10 +91,11 @@ $$;
 
 -- move_header: the next number of the order of submission, the last session's, paused and used queues.
 CREATE FUNCTION {api}.move_header(p_now bigint)
-RETURNS TABLE (next_rank bigint, last_session bigint, paused text[], used text[]) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (next_rank bigint, last_session bigint, paused jsonb, used text[]) LANGUAGE sql STABLE AS $$
     SELECT (SELECT last_value + is_called::integer FROM {schema}.rank_sequence),
         (SELECT last_value + is_called::integer - 1 FROM {schema}.session_number),
-        ARRAY(SELECT name FROM {schema}.queue q WHERE q.paused ORDER BY name COLLATE "C"),
+        (SELECT coalesce(jsonb_agg(jsonb_build_array(q.name, q.paused_by, q.pause_reason, q.paused_at) ORDER BY q.name COLLATE "C"),
+            '[]') FROM {schema}.queue q WHERE q.paused),
         ARRAY(SELECT name FROM {schema}.queue q WHERE q.used ORDER BY name COLLATE "C")
 $$;
 
@@ -130,7 +131,7 @@ $$;
 -- move_header_in: go on with numbers where the other store stopped; know its queues and its ended sessions, which come as
 -- rows in JSON. Safe to repeat.
 CREATE FUNCTION {api}.move_header_in(
-    p_now bigint, p_seal text, p_next_rank bigint, p_last_session bigint, p_paused text[], p_used text[], p_sessions json
+    p_now bigint, p_seal text, p_next_rank bigint, p_last_session bigint, p_paused json, p_used text[], p_sessions json
 ) RETURNS void LANGUAGE plpgsql SET pynenc.moving = 'on' AS $$
 DECLARE
     r record;
@@ -140,8 +141,10 @@ BEGIN
     PERFORM setval('{schema}.rank_sequence', greatest(p_next_rank, r.next_rank), false);
     PERFORM setval('{schema}.session_number', greatest(p_last_session, r.last_session) + 1, false);
     INSERT INTO {schema}.queue (name, used) SELECT unnest(p_used), true ON CONFLICT (name) DO UPDATE SET used = true;
-    INSERT INTO {schema}.queue (name, paused) SELECT unnest(p_paused), true
-    ON CONFLICT (name) DO UPDATE SET paused = true;
+    INSERT INTO {schema}.queue (name, paused, paused_by, pause_reason, paused_at)
+    SELECT name, true, paused_by, pause_reason, paused_at FROM json_populate_recordset(NULL::{schema}.queue, p_paused)
+    ON CONFLICT (name) DO UPDATE SET paused = true, paused_by = excluded.paused_by,
+        pause_reason = excluded.pause_reason, paused_at = excluded.paused_at;
     INSERT INTO {schema}.session (number, info, lease, bell, is_runner, queues, opened_at, expires_at, ended_at)
     SELECT number, info, lease, bell, is_runner, queues, opened_at, expires_at, ended_at
     FROM json_populate_recordset(NULL::{schema}.session, p_sessions)

@@ -140,7 +140,7 @@ function engine.claim_one(session, id, queues)
   if not r then return engine.outcome(id) and CLAIM_FINAL or CLAIM_UNKNOWN end
   if r[C_OWNER] ~= 0 then return CLAIM_BUSY end
   if r[C_STATE] ~= READY or not engine.serves(queues, r[C_QUEUE])
-    or call('SISMEMBER', P .. 'paused', r[C_QUEUE]) == 1 then
+    or call('HEXISTS', P .. 'paused', r[C_QUEUE]) == 1 then
     return CLAIM_NOT_READY
   end
   if engine.has_expired(r) then return CLAIM_FINAL end

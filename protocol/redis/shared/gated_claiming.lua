@@ -234,7 +234,7 @@ function engine.claim_gated(session, wanted, want, before, awaited)
   if awaited then
     local queues = {}
     for _, queue in ipairs(#wanted > 0 and engine.distinct(wanted) or call('SMEMBERS', P .. 'queues')) do
-      if engine.serves(wanted, queue) and call('SISMEMBER', P .. 'paused', queue) == 0 then
+      if engine.serves(wanted, queue) and call('HEXISTS', P .. 'paused', queue) == 0 then
         queues[#queues + 1] = queue
       end
     end

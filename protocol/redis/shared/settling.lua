@@ -37,7 +37,7 @@ local REPORTED = { success = true, failure = true, retry = true, crash = true }
 function engine.settle(session, done)
   local kind, id, epoch = done[1], done[2], done[3]
   local r = engine.owned_record(session, id, epoch)
-  if r and kind == 'suspend' then return engine.suspend(r, done[4], done[5], done[6], done[7], done[8]) end
+  if r and kind == 'suspend' then return engine.suspend(r, done[4], done[5], done[6], done[7], done[8], done[9]) end
   if not r or r[C_STATE] ~= OWNED then
     local o = engine.outcome(id)
     return o and o[O_SESSION] == session and o[O_EPOCH] == epoch and VERDICT_ALREADY or VERDICT_STALE

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pynenc.backends.memory.lanes import BAND_UNIT
 from pynenc.backends.memory.state import MemoryState, Record, is_gated, serves
 from pynenc.backends.memory.ticking import forget
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import Attempt
 from pynenc.model.status import InvocationStatus, Reason
 
 
 def resume_queue(state: MemoryState, queue: str) -> None:
     """Let a paused queue be claimed from again, and wake those who would."""
-    if queue not in state.paused:
+    if state.paused.pop(queue, None) is None:
         return
-    state.paused.discard(queue)
     for session in state.sessions.values():
         if session.idle and serves(session.idle_queues, queue):
             session.idle = False

@@ -34,6 +34,7 @@ from pynenc.model.records import (
     ListFilter,
     Outcome,
     Owned,
+    Pause,
     QueueStats,
     SessionInfo,
     SessionRow,
@@ -95,8 +96,10 @@ class MemoryOrchestrator(Orchestrator):
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         return (yield from self._store.atomic(lambda state, now: cancel(state, ids, tree, detail, now)))
 
-    def pause(self, queue: str) -> Op[None]:
-        yield from self._store.atomic(lambda state, _: state.paused.add(queue))
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        yield from self._store.atomic(
+            lambda state, now_us: state.paused.setdefault(queue, Pause(queue=queue, by=by, reason=reason, at_us=now_us))
+        )
 
     def resume(self, queue: str) -> Op[None]:
         yield from self._store.atomic(lambda state, _: administration.resume_queue(state, queue))

@@ -74,7 +74,7 @@ def header(state: MemoryState) -> Header:
     return Header(
         sequence=state.next_sequence,
         last_session=state.last_session,
-        paused=tuple(sorted(state.paused)),
+        paused=tuple(each for _, each in sorted(state.paused.items())),
         queues=tuple(sorted(state.queues)),
         sessions=tuple(row_of(state, each) for each in state.sessions.values() if each.ended_at_us is not None),
         settings=tuple(state.gating.set_by_hand()),
@@ -87,7 +87,7 @@ def put_header(state: MemoryState, given: Header) -> None:
     """Go on where the other store stopped."""
     state.next_sequence = max(state.next_sequence, given.sequence)
     state.last_session = max(state.last_session, given.last_session)
-    state.paused.update(given.paused)
+    state.paused.update({each.queue: each for each in given.paused})
     state.queues.update(given.queues)
     state.gating.lanes.settings.update({setting.name: setting for setting in given.settings})
     for name, arrival_us in given.rates:

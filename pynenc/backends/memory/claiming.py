@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pynenc.backends.memory.ending import end, free_key, write_attempt
 from pynenc.backends.memory.state import MemoryState, Record, Session, claim_of, serves
-from pynenc.model.gates import Gate, GateMode, SlotGate
+from pynenc.model.gates import Gate, GateMode, keep_order
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import Claim, ClaimIdReply, ClaimIdVerdict, DedupePhase, Exchange, Resumed
 from pynenc.model.status import InvocationStatus, Reason, State
@@ -101,15 +101,11 @@ def _first_awaited(state: MemoryState, queues: Iterable[str], passed_over: set[I
 
 def _in_turn(state: MemoryState, record: Record) -> Record:
     """Return who has to go first for this one to come: with an ordering key the first of its lane."""
-    if record.lane is None or not any(_is_ordering(gate) for gate in record.call.gates):
+    if record.lane is None or not keep_order(record.call.gates):
         return record
     first = record.lane.members.first()
     assert first is not None
     return state.records[first]
-
-
-def _is_ordering(gate: Gate) -> bool:
-    return isinstance(gate, SlotGate) and gate.block_lane_on_retry
 
 
 def _closed(state: MemoryState, record: Record, now_us: int) -> Gate | None:

@@ -11,7 +11,7 @@ durations integers in microseconds, absent values None:
 * `inbox`: {number as text: [messages as dictionaries with their tag under `type`]}, sessions without any left out
 * `watches`: {number as text: sorted ids}, sessions without any left out
 * `progress`: {id: note}
-* `paused`: sorted queue names
+* `paused`: [fields of `Pause`, by queue]
 * `gates`, only if there is any of it, and each part only if it has something in it:
   * `lanes`: {first member: its `members` in order, the gate before which it is `parked`, the one of its `trial`}
   * `resumes`: {id: `parked`, `trial`}, of resumable invocations that have one of them
@@ -56,7 +56,7 @@ def dump(state: MemoryState, now_us: int) -> dict[str, Any]:
         },
         "watches": {str(number): _sorted_ids(each.watched) for number, each in state.sessions.items() if each.watched},
         "progress": {each.hex(): note.hex() for each, note in sorted(state.progress.items())},
-        "paused": sorted(state.paused),
+        "paused": [plain(each) for _, each in sorted(state.paused.items())],
     }
 
 

@@ -14,6 +14,8 @@ def exchange(state: MemoryState, request: Exchange, now_us: int) -> ExchangeRepl
     """Renew, keep progress, settle, note starts, tick, claim, fetch messages: in this order."""
     session = live_session(state, request.session, now_us)
     session.idle = False
+    if request.info is not None:
+        session.info = request.info
     for note in request.progress:
         note_progress(state, session, note)
     verdicts = tuple(settle(state, session, done, now_us) for done in request.completions)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pynenc.backends.memory.ordered import Order, Ordered
 from pynenc.model.gates import FlowSetting, Gate, GateSetting, SlotGate
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 
 if TYPE_CHECKING:
     from pynenc.backends.memory.state import MemoryState, Record
@@ -21,7 +22,6 @@ MOST_ANCESTORS = 32
 FLOW_UNIT = 2520
 FLOW_BASE = 2**43
 """Where virtual time begins: behind the sequence numbers of plain work in the same band."""
-BAND_UNIT = 2**44
 
 Lenders: TypeAlias = tuple[tuple[str, tuple[InvocationId, ...]], ...]
 """By gate: ancestors that keep its unit while they wait, the nearest first. Gates without any are left out."""

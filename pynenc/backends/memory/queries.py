@@ -135,7 +135,7 @@ def list_sessions(state: MemoryState, live_only: bool) -> list[SessionRow]:
 
 def queue_stats(state: MemoryState) -> list[QueueStats]:
     """Return one row per queue, by name."""
-    return [_stats_of(state, queue) for queue in sorted(state.queues | state.paused)]
+    return [_stats_of(state, queue) for queue in sorted(state.queues | state.paused.keys())]
 
 
 def _stats_of(state: MemoryState, queue: str) -> QueueStats:
@@ -154,7 +154,7 @@ def _stats_of(state: MemoryState, queue: str) -> QueueStats:
         running=sum(record.state is State.OWNED for record in records),
         suspended=len(suspended),
         oldest_ready_at_us=min((record.registered_at_us for record in ready), default=None),
-        paused=queue in state.paused,
+        pause=state.paused.get(queue),
         listeners=len(list(_listeners(state, queue))),
         blocked=len(free) - len(ready),
     )
@@ -177,7 +177,7 @@ def explain(state: MemoryState, invocation_id: InvocationId, now_us: int) -> Sta
     return Standing(
         snapshot=known,
         now_us=now_us,
-        queue_paused=known.call.queue in state.paused,
+        pause=state.paused.get(known.call.queue),
         listeners=tuple(_listeners(state, known.call.queue)),
         owner=row_of(state, owner) if owner else None,
         ahead=_ahead(state, record) if record else 0,

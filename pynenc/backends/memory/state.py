@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pynenc.backends.memory.gating import Gating
-from pynenc.backends.memory.lanes import BAND_UNIT, Lane, Lenders
+from pynenc.backends.memory.lanes import Lane, Lenders
 from pynenc.backends.memory.ordered import Order
 from pynenc.model.ids import Epoch, InvocationId, SessionId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import (
     AfterPolicy,
     Attempt,
@@ -24,6 +25,7 @@ from pynenc.model.records import (
     Dedupe,
     FinishedNotice,
     Outcome,
+    Pause,
     SessionInfo,
 )
 from pynenc.model.status import DEAD_STATUSES, Reason, State
@@ -161,7 +163,7 @@ class MemoryState:
         self.dedupe: dict[bytes, InvocationId] = {}
         self.watchers: dict[InvocationId, set[SessionId]] = {}
         self.waiters: dict[InvocationId, set[InvocationId]] = {}
-        self.paused: set[str] = set()
+        self.paused: dict[str, Pause] = {}
         self.queues: set[str] = set()
         self.blobs: dict[bytes, tuple[bytes, int]] = {}
         self.ready: dict[str, TokenIndex] = {}

@@ -8,11 +8,11 @@ from msgspec import structs
 
 from pynenc.backends.gate_checks import checked
 from pynenc.backends.memory.ending import end
-from pynenc.backends.memory.lanes import BAND_UNIT
 from pynenc.backends.memory.reserving import debounce, holder_of, kept_dedupe
 from pynenc.backends.memory.state import MemoryState, Record
 from pynenc.model.dependencies import fallen_status, outlook
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import (
     NEWEST_FIRST,
     Call,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.memory.ending import end, note_run, notify_cancel
+from pynenc.backends.memory.inheriting import inherit
 from pynenc.backends.memory.state import MemoryState, Record, Session
 from pynenc.backends.memory.submitting import add_edge
 from pynenc.model.ids import InvocationId
@@ -39,6 +40,8 @@ def suspend(state: MemoryState, session: Session, record: Record | None, wish: S
         end(state, record, InvocationStatus.CANCELLED, now_us, reason="cancelled while running")
         return CompletionReply(Verdict.ACCEPTED)
     _register(state, record, waits, need - len(final), wish.timeout_us, now_us)
+    if wish.inherit:
+        inherit(state, record, awaited, now_us)
     return CompletionReply(Verdict.ACCEPTED)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.postgresql.database import Database
 from pynenc.backends.postgresql.gates import setting_of
-from pynenc.backends.postgresql.rows import message_of, session_of, snapshot_of
+from pynenc.backends.postgresql.rows import message_of, session_of, snapshot_of, stats_of
 from pynenc.io import Op
 
 _CHUNK = 500
@@ -32,11 +32,10 @@ def dump(database: Database) -> Op[dict[str, Any]]:
         messages = yield from database.call("peek_inbox(bigint)", session[0])
         if messages:
             state["inbox"][str(session[0])] = [plain(message_of(row)) for row in messages]
-    state["paused"] = []
+    stats = yield from database.call("queue_stats")
+    state["paused"] = [plain(each.pause) for each in map(stats_of, stats) if each.pause is not None]
     for what, number, one, other in (yield from database.call("dump_rest")):
-        if what == "paused":
-            state["paused"].append(one.decode())
-        elif what == "dedupe":
+        if what == "dedupe":
             state["dedupe"][one.hex()] = other.hex()
         elif what == "waits":
             state["waits"].setdefault(one.hex(), []).append(other.hex())

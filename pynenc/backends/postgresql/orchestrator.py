@@ -34,8 +34,10 @@ from pynenc.backends.postgresql.rows import (
     message_of,
     of_kind,
     outcome_of,
+    pause_of,
     session_of,
     snapshot_of,
+    stats_of,
     status_of,
 )
 from pynenc.io import Op
@@ -162,8 +164,8 @@ class PostgresqlOrchestrator(Orchestrator):
         rows = yield from self._database.call("cancel(bytea[], boolean, text)", given, tree, detail)
         return [CancelReply(each, CancelVerdict(verdict)) for each, verdict in rows]
 
-    def pause(self, queue: str) -> Op[None]:
-        yield from self._database.call("pause(text)", queue)
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        yield from self._database.call("pause(text, text, text)", queue, by, reason)
 
     def resume(self, queue: str) -> Op[None]:
         yield from self._database.call("resume(text)", queue)
@@ -199,7 +201,7 @@ class PostgresqlOrchestrator(Orchestrator):
         known = yield from self._database.call("snapshots(bytea[])", [invocation_id])
         if not facts or not known:
             return None
-        now, queue, paused, owner, ahead = facts[0]
+        now, queue, paused, by, reason, paused_at, owner, ahead = facts[0]
         sessions = yield from self._database.call("list_sessions(boolean)", True)
         waits = yield from self._database.call("awaited(bytea)", invocation_id)
         gates = yield from self._database.call("gate_facts(bytea, integer)", invocation_id, MOST_NAMED)
@@ -207,7 +209,7 @@ class PostgresqlOrchestrator(Orchestrator):
         return Standing(
             snapshot=snapshot_of(known[0]),
             now_us=now,
-            queue_paused=paused,
+            pause=pause_of(queue, paused, by, reason, paused_at),
             listeners=tuple(row for row, is_runner, queues in live if is_runner and _serves(queues, queue)),
             owner=next((row for row, _, _ in live if row.session == owner), None),
             ahead=ahead,
@@ -217,21 +219,7 @@ class PostgresqlOrchestrator(Orchestrator):
         )
 
     def queue_stats(self) -> Op[list[QueueStats]]:
-        rows = yield from self._database.call("queue_stats")
-        return [
-            QueueStats(
-                queue=queue,
-                ready=ready,
-                delayed=delayed,
-                running=running,
-                suspended=suspended,
-                oldest_ready_at_us=oldest,
-                paused=paused,
-                listeners=listeners,
-                blocked=blocked,
-            )
-            for queue, ready, delayed, running, suspended, oldest, paused, listeners, blocked in rows
-        ]
+        return [stats_of(row) for row in (yield from self._database.call("queue_stats"))]
 
     def verify(self, *, repair: bool = False) -> Op[list[Violation]]:
         rows = yield from self._database.call("verify")

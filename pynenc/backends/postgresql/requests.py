@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from pynenc.backends.gate_checks import checked
 from pynenc.backends.postgresql.arrays import Array, bigints, byteas, integers, texts
 from pynenc.backends.postgresql.gates import gates_text, lane_of
@@ -44,7 +46,7 @@ SUBMIT = (
 EXCHANGE = (
     "exchange(boolean, bigint, bytea[], bigint[], integer[], bigint[], bigint[], bytea[], text[], bigint[], integer[], "
     "bytea[], bigint[], bigint[], bigint[], bytea[], bigint[], bytea[], integer, text[], boolean, bigint, boolean, "
-    "boolean, integer)"
+    "boolean, integer, bytea)"
 )
 MOVE_IN = "move_in(text, json, json, json, json, json, json, json, json)"
 _PLAIN_KINDS = (0, 1, 2)
@@ -153,7 +155,7 @@ _DETAILS: dict[type, Callable[[Any], tuple[int, bytes, str, int | None, int]]] =
     Retry: lambda done: (3, done.error, "", done.delay_us, done.reason.value),
     Release: lambda done: (4, b"", done.detail, done.delay_us, 0),
     Crash: lambda done: (5, b"", done.detail, None, 0),
-    Suspend: lambda done: (6, b"".join(done.waits), "", done.timeout_us, done.need),
+    Suspend: lambda done: (6, b"".join(done.waits), "inherit" if done.inherit else "", done.timeout_us, done.need),
 }
 """What a completion is: kind, payload, text, a duration, a number."""
 
@@ -193,4 +195,5 @@ def exchange_columns(request: Exchange) -> list[Any]:
         request.awaited,
         request.idle,
         request.tick_budget,
+        None if request.info is None else msgspec.msgpack.encode(request.info),
     ]

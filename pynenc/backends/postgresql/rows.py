@@ -19,6 +19,8 @@ from pynenc.model.records import (
     FinishedNotice,
     Message,
     Outcome,
+    Pause,
+    QueueStats,
     SessionInfo,
     SessionRow,
     Snapshot,
@@ -154,6 +156,27 @@ def session_of(row: Row) -> SessionRow:
         ended_at_us=row[4],
         owned=row[5],
         running=row[6],
+    )
+
+
+def pause_of(queue: str, paused: bool, by: str, reason: str, at_us: int) -> Pause | None:
+    """Return what is known of a queue that is paused; None if it is not."""
+    return Pause(queue=queue, by=by, reason=reason, at_us=at_us) if paused else None
+
+
+def stats_of(row: Row) -> QueueStats:
+    """Return a queue from its row."""
+    queue, ready, delayed, running, suspended, oldest, *pause, listeners, blocked = row
+    return QueueStats(
+        queue=queue,
+        ready=ready,
+        delayed=delayed,
+        running=running,
+        suspended=suspended,
+        oldest_ready_at_us=oldest,
+        pause=pause_of(queue, *pause),
+        listeners=listeners,
+        blocked=blocked,
     )
 
 

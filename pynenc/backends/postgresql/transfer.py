@@ -15,7 +15,7 @@ from pynenc.backends.postgresql.requests import MOVE_IN
 from pynenc.backends.postgresql.rows import session_of, snapshot_of
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import AfterPolicy, Dedupe, DedupeMode, DedupePhase, SessionKind, SessionRow, Snapshot
+from pynenc.model.records import AfterPolicy, Dedupe, DedupeMode, DedupePhase, Pause, SessionKind, SessionRow, Snapshot
 from pynenc.ports.transfer import (
     Carried,
     CarriedData,
@@ -73,7 +73,7 @@ class PostgresqlTransfer(Transfer):
         return Header(
             sequence=next_rank,
             last_session=last_session,
-            paused=tuple(paused),
+            paused=tuple(Pause(queue=name, by=by, reason=reason, at_us=at) for name, by, reason, at in paused),
             queues=tuple(used),
             sessions=(yield from self._sessions(alive=False)),
             settings=tuple(setting_of(row) for row in settings),
@@ -83,8 +83,14 @@ class PostgresqlTransfer(Transfer):
 
     def put_header(self, mark: Seal, header: Header) -> Op[None]:
         yield from self._database.call(
-            "move_header_in(text, bigint, bigint, text[], text[], json)",
-            *(mark.text, header.sequence, header.last_session, list(header.paused), list(header.queues)),
+            "move_header_in(text, bigint, bigint, json, text[], json)",
+            *(
+                mark.text,
+                header.sequence,
+                header.last_session,
+                _json(map(_pause_row, header.paused)),
+                list(header.queues),
+            ),
             _json(_session_row(each) for each in header.sessions),
         )
         yield from self._database.call(
@@ -269,6 +275,10 @@ def _attempt_rows(snapshot: Snapshot) -> Iterable[Row]:
             "detail": attempt.detail,
             "suspended_at": attempt.suspended_at_us,
         }
+
+
+def _pause_row(pause: Pause) -> Row:
+    return {"name": pause.queue, "paused_by": pause.by, "pause_reason": pause.reason, "paused_at": pause.at_us}
 
 
 def _session_row(row: SessionRow) -> Row:

@@ -8,6 +8,8 @@ from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.redis.caller import Caller
 from pynenc.backends.redis.codec import FINAL_KEY, KEY, control_fields, message_of, pack, snapshot_of, unpack
 from pynenc.backends.redis.gate_dump import dump_gates
+from pynenc.backends.redis.gates import pairs_of
+from pynenc.backends.redis.pauses import carried_pause
 from pynenc.backends.redis.sessions import row_of
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
@@ -31,7 +33,7 @@ def dump(caller: Caller) -> Op[dict[str, Any]]:
     live, paused = yield from caller.read("dump_sessions")
     state["inbox"] = {str(number): [plain(message_of(each)) for each in inbox] for number, inbox, _ in live if inbox}
     state["watches"] = {str(number): [each.hex() for each in watched] for number, _, watched in live if watched}
-    state["paused"] = sorted(queue.decode() for queue in paused)
+    state["paused"] = [plain(carried_pause(*each)) for each in sorted(pairs_of(paused))]
     gates = yield from dump_gates(caller, [bytes.fromhex(each) for each in state["controls"]])
     return {**state, "gates": gates} if gates else state
 

@@ -20,6 +20,7 @@ from pynenc.backends.redis.codec import (
     watch_reply_of,
 )
 from pynenc.backends.redis.gates import fact_of, needs_gates, setting_fields, setting_of
+from pynenc.backends.redis.pauses import pause_of
 from pynenc.backends.redis.requests import (
     alike_fields,
     alike_gated_fields,
@@ -148,8 +149,8 @@ class RedisOrchestrator(Orchestrator):
         replies = unpack((yield from self._caller.call("cancel", pack((ids, tree, detail)), durable=True)))
         return [CancelReply(InvocationId(each), CancelVerdict(verdict)) for each, verdict in replies]
 
-    def pause(self, queue: str) -> Op[None]:
-        yield from self._caller.call("pause", queue, durable=True)
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        yield from self._caller.call("pause", pack((queue, by, reason)), durable=True)
 
     def resume(self, queue: str) -> Op[None]:
         yield from self._caller.call("resume", queue, durable=True)
@@ -199,7 +200,7 @@ def _submit_reply(item: Submission, reply: Any) -> SubmitReply:
 
 
 def _queue_stats(row: list[Any]) -> QueueStats:
-    queue, ready, delayed, owned, suspended, oldest, paused, listeners, blocked = row
+    queue, ready, delayed, owned, suspended, oldest, pause, listeners, blocked = row
     return QueueStats(
         queue=queue.decode(),
         ready=ready,
@@ -207,21 +208,21 @@ def _queue_stats(row: list[Any]) -> QueueStats:
         running=owned,
         suspended=suspended,
         oldest_ready_at_us=_us(oldest),
-        paused=paused,
+        pause=pause_of(queue, pause),
         listeners=listeners,
         blocked=blocked,
     )
 
 
 def _standing(invocation_id: InvocationId, facts: list[Any]) -> Standing | None:
-    now, known, _, paused, listeners, owner, ahead, waits, waits_total, gates = facts
+    now, known, queue, pause, listeners, owner, ahead, waits, waits_total, gates = facts
     snapshot = snapshot_of(invocation_id, known)
     if snapshot is None:
         return None
     return Standing(
         snapshot=snapshot,
         now_us=now,
-        queue_paused=paused,
+        pause=pause_of(queue, pause),
         listeners=tuple(row_of(row) for row in listeners),
         owner=row_of(owner) if owner else None,
         ahead=min(ahead, MOST_AHEAD),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from pynenc.backends.gate_checks import checked
 from pynenc.backends.redis.codec import pack
 from pynenc.backends.redis.gates import call_fields, key_terms
@@ -139,7 +141,7 @@ def _cancelled(done: Cancelled) -> tuple[Any, ...]:
 def _suspend(done: Suspend) -> tuple[Any, ...]:
     timeout = False if done.timeout_us is None else done.timeout_us
     place = (b"suspend", done.invocation_id, done.epoch, done.ran_us, done.worker)
-    return (*place, b"".join(done.waits), done.need, timeout)
+    return (*place, b"".join(done.waits), done.need, timeout, done.inherit)
 
 
 _COMPLETIONS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
@@ -178,4 +180,5 @@ def exchange_fields(request: Exchange) -> tuple[Any, ...]:
         False if request.before is None else request.before,
         request.awaited,
         successes,
+        False if request.info is None else msgspec.msgpack.encode(request.info),
     )

@@ -21,6 +21,7 @@ from pynenc.backends.redis.gates import (
     terms_of,
     unit_of,
 )
+from pynenc.backends.redis.pauses import carried_pause, pause_fields
 from pynenc.backends.redis.sessions import row_of
 from pynenc.errors import StoreCorrupted
 from pynenc.io import Op
@@ -74,7 +75,7 @@ class RedisTransfer(Transfer):
         return Header(
             sequence=sequence,
             last_session=last,
-            paused=tuple(sorted(queue.decode() for queue in paused)),
+            paused=tuple(carried_pause(*each) for each in sorted(pairs_of(paused))),
             queues=tuple(sorted(queue.decode() for queue in queues)),
             sessions=tuple(row_of(row) for row in rows),
             settings=tuple(setting_of(name, unpack(numbers)) for name, numbers in sorted(pairs_of(settings))),
@@ -89,7 +90,8 @@ class RedisTransfer(Transfer):
         ]
         settings = [(name, pack(numbers)) for name, numbers in map(setting_fields, header.settings)]
         breakers = [(each.name, pack(breaker_fields(each))) for each in header.breakers]
-        kept = (header.sequence, header.last_session, header.paused, header.queues, sessions)
+        paused = [(each.queue, pause_fields(each)) for each in header.paused]
+        kept = (header.sequence, header.last_session, paused, header.queues, sessions)
         fields = pack((*kept, settings, header.rates, breakers))
         yield from self._caller.call("move_header_in", fields, moving=under(mark))
 

@@ -7,18 +7,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from pynenc.backends.sqlite.messages import keep_outcomes
-from pynenc.backends.sqlite.rows import BAND_UNIT, KEYED, OUTCOME_COLUMNS, STATUSES, gate_flags, select_in
+from pynenc.backends.sqlite.rows import KEYED, OUTCOME_COLUMNS, STATUSES, gate_flags, select_in
 from pynenc.backends.sqlite.submitting import advance_sequence, read_sequence
 from pynenc.backends.sqlite.ticking import drop
 from pynenc.backends.sqlite.unit import Unit, serves
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
+from pynenc.model.records import Pause
 from pynenc.model.status import InvocationStatus, Reason
 
 
-def pause(unit: Unit, queue: str) -> None:
-    """Stop claims of new work from a queue."""
-    number = unit.names.number(unit.connection, queue)
-    unit.connection.execute("UPDATE queue SET paused = 1 WHERE id = ?", (number,))
+def pause(unit: Unit, given: Pause) -> None:
+    """Stop claims of new work from a queue, and note who did; of one that is paused everything stays as it is."""
+    number = unit.names.number(unit.connection, given.queue)
+    unit.connection.execute(
+        "UPDATE queue SET paused = 1, paused_by = ?, pause_reason = ?, paused_at = ? WHERE id = ? AND paused = 0",
+        (given.by, given.reason, given.at_us, number),
+    )
 
 
 def resume_queue(unit: Unit, queue: str) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from pynenc.backends.sqlite.administration import purge
+from pynenc.backends.sqlite.administration import pause, purge
 from pynenc.backends.sqlite.gate_rows import encode_gates
 from pynenc.backends.sqlite.gate_state import Breaker, every_setting
-from pynenc.backends.sqlite.queries import snapshots
+from pynenc.backends.sqlite.queries import paused_queues, snapshots
 from pynenc.backends.sqlite.requests import View
 from pynenc.backends.sqlite.rows import (
     ATTEMPT_COLUMNS,
@@ -104,8 +104,8 @@ def header(view: View) -> Header:
     return Header(
         sequence=read_sequence(connection),
         last_session=last[0] if last else 0,
-        paused=_names(connection, "paused"),
-        queues=_names(connection, "used"),
+        paused=tuple(paused_queues(connection)),
+        queues=tuple(row[0] for row in connection.execute("SELECT name FROM queue WHERE used ORDER BY name")),
         sessions=tuple(session_rows(connection, "WHERE ended_at IS NOT NULL")),
         settings=tuple(every_setting(connection)),
         rates=tuple(connection.execute("SELECT gate, arrival FROM rate ORDER BY gate").fetchall()),
@@ -116,10 +116,6 @@ def header(view: View) -> Header:
             )
         ),
     )
-
-
-def _names(connection: Any, mark: str) -> tuple[str, ...]:
-    return tuple(row[0] for row in connection.execute(f"SELECT name FROM queue WHERE {mark} ORDER BY name"))
 
 
 def put_header(unit: Unit, given: Header) -> None:
@@ -137,9 +133,8 @@ def put_header(unit: Unit, given: Header) -> None:
     connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'session'", (given.last_session,))
     for queue in given.queues:
         unit.names.number(connection, queue, used=True)
-    for queue in given.paused:
-        number = unit.names.number(connection, queue)
-        connection.execute("UPDATE queue SET paused = 1 WHERE id = ?", (number,))
+    for paused in given.paused:
+        pause(unit, paused)
     gating = unit.gating
     for setting in given.settings:
         gating.settings.put(setting)

@@ -8,7 +8,7 @@ from typing import Any
 from pynenc.backends.canonical import plain, session_fields, without_id
 from pynenc.backends.sqlite.gate_facts import dump_gates, parked_gates
 from pynenc.backends.sqlite.messages import read_inbox
-from pynenc.backends.sqlite.queries import snapshots
+from pynenc.backends.sqlite.queries import paused_queues, snapshots
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.rows import (
     ATTEMPT_COLUMNS,
@@ -48,7 +48,7 @@ def dump(connection: Any, names: QueueNames, now: int) -> dict[str, Any]:
         "progress": {
             each.hex(): body.hex() for each, body in connection.execute("SELECT id, body FROM progress ORDER BY id")
         },
-        "paused": [row[0] for row in connection.execute("SELECT name FROM queue WHERE paused ORDER BY name")],
+        "paused": [plain(each) for each in paused_queues(connection)],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pynenc.backends.sqlite.claiming import claim_new
 from pynenc.backends.sqlite.gated_claiming import MOST_LOOKS
 from pynenc.backends.sqlite.messages import fetch_inbox
-from pynenc.backends.sqlite.sessions import lease_of, renew_awake
+from pynenc.backends.sqlite.sessions import lease_of, renew_awake, tell
 from pynenc.backends.sqlite.settling import note_progress, note_started, settle
 from pynenc.backends.sqlite.ticking import next_due, tick
 from pynenc.backends.sqlite.unit import Unit
@@ -22,6 +22,8 @@ def exchange(unit: Unit, request: Exchange) -> ExchangeReply:
     session = request.session
     lease = lease_of(unit, session)
     unit.own_session = session
+    if request.info is not None:
+        tell(unit, session, request.info)
     note_progress(unit, session, request.progress)
     verdicts = settle(unit, session, request.completions)
     note_started(unit, session, request.started)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pynenc.backends.sqlite.gate_rows import Order
 from pynenc.backends.sqlite.heads import Heads
-from pynenc.backends.sqlite.rows import BAND_UNIT
 from pynenc.model.gates import FlowSetting
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 
 if TYPE_CHECKING:
     from pynenc.backends.sqlite.lane import Lane

@@ -11,7 +11,7 @@ from pynenc.backends.sqlite.gate_rows import GatedCall, Order, decode_gates
 from pynenc.backends.sqlite.heads import Heads
 from pynenc.backends.sqlite.rows import GATED, LIVE_COLUMNS, Live, select_in
 from pynenc.backends.sqlite.unit import Unit
-from pynenc.model.gates import Gate, GateMode, SlotGate
+from pynenc.model.gates import Gate, GateMode, SlotGate, keep_order
 from pynenc.model.ids import InvocationId
 from pynenc.model.status import InvocationStatus
 
@@ -211,15 +211,11 @@ def _as_plain(row: Row) -> Row:
 def in_turn(unit: Unit, live: Live) -> InvocationId:
     """Return who has to go first for this one to come: with an ordering key the first of its lane."""
     lanes = unit.gating.lanes
-    if not live.lane or not any(map(_is_ordering, lanes.call(live.id).gates)):
+    if not live.lane or not keep_order(lanes.call(live.id).gates):
         return live.id
     head = lanes.lane_of(live).members.first()
     assert head is not None
     return head[0][1]
-
-
-def _is_ordering(gate: Gate) -> bool:
-    return isinstance(gate, SlotGate) and gate.block_lane_on_retry
 
 
 def reject(unit: Unit, live: Live, gate: Gate) -> None:

@@ -43,6 +43,7 @@ from pynenc.model.records import (
     Exchange,
     ExchangeReply,
     Owned,
+    Pause,
     QueueStats,
     SessionInfo,
     SessionRow,
@@ -131,8 +132,8 @@ class SqliteOrchestrator(Orchestrator):
     def cancel(self, ids: Sequence[InvocationId], *, tree: bool = False, detail: str = "") -> Op[list[CancelReply]]:
         return self._store.write(lambda unit: cancel(unit, ids, tree=tree, detail=detail))
 
-    def pause(self, queue: str) -> Op[None]:
-        yield from self._store.write(lambda unit: pause(unit, queue))
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        yield from self._store.write(lambda unit: pause(unit, Pause(queue=queue, by=by, reason=reason, at_us=unit.now)))
 
     def resume(self, queue: str) -> Op[None]:
         yield from self._store.write(lambda unit: resume_queue(unit, queue))

@@ -35,6 +35,7 @@ from pynenc.model.records import (
     DeadPage,
     ListFilter,
     Outcome,
+    Pause,
     QueueStats,
     SessionKind,
     SessionRow,
@@ -190,15 +191,22 @@ def queue_stats(connection: Any) -> list[QueueStats]:
             "FROM live GROUP BY queue"
         )
     }
+    pauses = {each.queue: each for each in paused_queues(connection)}
     return [
-        _stats_of(name, paused, counted.get(number, (0, 0, 0, 0, None, 0)), len(_listeners(sessions, name)))
-        for number, name, paused in connection.execute(
-            "SELECT id, name, paused FROM queue WHERE used OR paused ORDER BY name"
-        )
+        _stats_of(name, pauses.get(name), counted.get(number, (0, 0, 0, 0, None, 0)), len(_listeners(sessions, name)))
+        for number, name in connection.execute("SELECT id, name FROM queue WHERE used OR paused ORDER BY name")
     ]
 
 
-def _stats_of(queue: str, paused: int, counted: tuple[Any, ...], listeners: int) -> QueueStats:
+def paused_queues(connection: Any) -> list[Pause]:
+    """Return what is known of the queues that are paused, by name."""
+    rows = connection.execute(
+        "SELECT name, paused_by, pause_reason, paused_at FROM queue WHERE paused = 1 ORDER BY name"
+    )
+    return [Pause(queue=name, by=by, reason=reason, at_us=at) for name, by, reason, at in rows]
+
+
+def _stats_of(queue: str, pause: Pause | None, counted: tuple[Any, ...], listeners: int) -> QueueStats:
     ready, delayed, running, suspended, oldest, blocked = counted
     return QueueStats(
         queue=queue,
@@ -207,7 +215,7 @@ def _stats_of(queue: str, paused: int, counted: tuple[Any, ...], listeners: int)
         running=running,
         suspended=suspended,
         oldest_ready_at_us=oldest,
-        paused=bool(paused),
+        pause=pause,
         listeners=listeners,
         blocked=blocked,
     )
@@ -219,7 +227,6 @@ def explain(connection: Any, names: QueueNames, invocation_id: InvocationId, now
     if known is None:
         return None
     queue = known.call.queue
-    paused = connection.execute("SELECT paused FROM queue WHERE name = ?", (queue,)).fetchone()
     owner = known.control.owner if known.control is not None else None
     owners = session_rows(connection, "WHERE id = ?", (owner,)) if owner is not None else []
     waited = [
@@ -229,7 +236,7 @@ def explain(connection: Any, names: QueueNames, invocation_id: InvocationId, now
     return Standing(
         snapshot=known,
         now_us=now,
-        queue_paused=bool(paused and paused[0]),
+        pause=next((each for each in paused_queues(connection) if each.queue == queue), None),
         listeners=tuple(_listeners(session_rows(connection, "WHERE ended_at IS NULL"), queue)),
         owner=owners[0] if owners else None,
         ahead=_ahead(connection, known),

@@ -13,8 +13,6 @@ from pynenc.model.ids import Epoch, InvocationId, SessionId
 from pynenc.model.records import AfterPolicy, Attempt, Call, Control, Outcome
 from pynenc.model.status import InvocationStatus, Reason, State
 
-BAND_UNIT = 2**44
-
 BLOCKED, READY, OWNED, SUSPENDED = int(State.BLOCKED), int(State.READY), int(State.OWNED), int(State.SUSPENDED)
 
 # Bits of live.flags, see the schema.

@@ -61,6 +61,11 @@ def renew_awake(unit: Unit, session: int, lease_us: int, idle_for: Sequence[str]
     )
 
 
+def tell(unit: Unit, session: int, info: SessionInfo) -> None:
+    """Keep what a session tells of itself from now on."""
+    unit.connection.execute("UPDATE session SET info = ? WHERE id = ?", (_encoder.encode(info), session))
+
+
 def close_session(unit: Unit, session: int) -> str:
     """End a session in good order: everything goes back uncounted. Return its bell, "" if there is none."""
     row = unit.connection.execute("SELECT ended_at, doorbell FROM session WHERE id = ?", (session,)).fetchone()

@@ -11,7 +11,6 @@ from pynenc.backends.sqlite.ending import end
 from pynenc.backends.sqlite.gate_rows import GatedCall, encode_gates, lane_key
 from pynenc.backends.sqlite.reserving import held, holder_of, take_key
 from pynenc.backends.sqlite.rows import (
-    BAND_UNIT,
     BLOCKED,
     GATED,
     KEYED,
@@ -25,6 +24,7 @@ from pynenc.backends.sqlite.waiting import add_edges
 from pynenc.model.dependencies import Outlook, fallen_status, outlook
 from pynenc.model.gates import Gate
 from pynenc.model.ids import InvocationId
+from pynenc.model.ranks import BAND_UNIT
 from pynenc.model.records import NEWEST_FIRST, Fence, Submission, SubmitReply, SubmitVerdict
 from pynenc.model.status import Reason
 

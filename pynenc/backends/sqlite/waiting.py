@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.sqlite.ending import CANCELLED_RUNNING, end
+from pynenc.backends.sqlite.inheriting import inherit
 from pynenc.backends.sqlite.rows import (
     AWAITED,
     GATED,
@@ -58,6 +59,8 @@ def suspend(unit: Unit, live: Live, wish: Suspend) -> CompletionReply:
     unit.changed(live)
     if live.flags & GATED:
         unit.gating.suspend(live)
+    if wish.inherit:
+        inherit(unit, live, awaited)
     return _ACCEPTED
 
 

@@ -13,6 +13,7 @@ from pynenc.testing.contracts.dead_letters import DeadLettersContract
 from pynenc.testing.contracts.flows import FlowsContract, WakingContract
 from pynenc.testing.contracts.gate_timing import BreakersContract, LiveLimitsContract, RatesContract
 from pynenc.testing.contracts.gated_moves import GatedMovesContract, RepairContract
+from pynenc.testing.contracts.inheriting import GatedInheritingContract, InheritingContract
 from pynenc.testing.contracts.ordering import OrderingContract, RejectingContract
 from pynenc.testing.contracts.queues import QueuesContract
 from pynenc.testing.contracts.races import RacesContract
@@ -32,6 +33,7 @@ class OrchestratorContract(
     ClaimingContract,
     SettlingContract,
     WaitingContract,
+    InheritingContract,
     CancellingContract,
     SessionsContract,
     QueuesContract,
@@ -52,6 +54,7 @@ class GatesContract(
     LiveLimitsContract,
     RatesContract,
     BreakersContract,
+    GatedInheritingContract,
     FlowsContract,
     WakingContract,
     ReservingContract,

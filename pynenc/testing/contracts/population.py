@@ -123,7 +123,7 @@ def _keyed(store: Store) -> None:
 def _queues(store: Store) -> None:
     store.submit(queue=PAUSED)
     store.submit(queue=FOREIGN, language="rust")
-    store.perform(store.orchestrator.pause(PAUSED))
+    store.perform(store.orchestrator.pause(PAUSED, by="anna@ops", reason="moving"))
     store.perform(store.orchestrator.pause("never used"))
 
 

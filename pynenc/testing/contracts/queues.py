@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pynenc.model.ids import new_invocation_id
-from pynenc.model.records import Failure
+from pynenc.model.records import Failure, Pause
 from pynenc.model.status import InvocationStatus, Reason
 from pynenc.testing.contracts.store import SECOND_US, Store, StoreContract
 
@@ -19,6 +19,24 @@ class QueuesContract(StoreContract):
         store.perform(store.orchestrator.resume("a"))
 
         assert [claim.invocation_id for claim in store.claim(runner, want=5)] == [paused]
+
+    def test_who_paused_a_queue_first_stays_noted_until_it_is_resumed(self, store: Store) -> None:
+        invocation, at_us = store.submit(queue="a"), store.clock()
+        store.perform(store.orchestrator.pause("a", by="anna@ops", reason="it is löschen time"))
+        store.clock.advance(1)
+        store.perform(store.orchestrator.pause("a", by="bob@ops", reason="me too"))
+
+        (a,) = store.perform(store.orchestrator.queue_stats())
+        standing = store.perform(store.orchestrator.explain(invocation))
+
+        assert a.pause == Pause(queue="a", by="anna@ops", reason="it is löschen time", at_us=at_us)
+        assert standing is not None
+        assert standing.pause == a.pause
+        store.perform(store.orchestrator.resume("a"))
+        assert not store.perform(store.orchestrator.queue_stats())[0].paused
+        store.perform(store.orchestrator.pause("a", by="bob@ops"))
+        again = store.perform(store.orchestrator.queue_stats())[0].pause
+        assert again == Pause(queue="a", by="bob@ops", reason="", at_us=at_us + SECOND_US)
 
     def test_what_runs_goes_on_in_a_paused_queue(self, store: Store) -> None:
         runner = store.runner()
@@ -75,7 +93,7 @@ class QueuesContract(StoreContract):
         standing = store.perform(store.orchestrator.explain(invocation))
 
         assert standing is not None
-        assert (standing.ahead, standing.queue_paused, standing.owner) == (1, False, None)
+        assert (standing.ahead, standing.pause, standing.owner) == (1, None, None)
         assert [row.session for row in standing.listeners] == [runner]
         store.claim_one(runner)
         running = store.perform(store.orchestrator.explain(ahead))

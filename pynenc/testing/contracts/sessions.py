@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from pynenc.errors import SessionGone
 from pynenc.model.ids import SessionId
-from pynenc.model.records import Verdict
+from pynenc.model.records import SessionInfo, SessionKind, Verdict
 from pynenc.model.status import InvocationStatus, Reason, State
 from pynenc.testing.contracts.store import LEASE_US, SECOND_US, Store, StoreContract
 
@@ -125,6 +126,23 @@ class SessionsContract(StoreContract):
         row = store.perform(store.orchestrator.list_sessions())[0]
 
         assert (row.info.name, row.info.slots, row.owned, row.running) == ("busy", 4, 2, 1)
+
+    def test_a_session_tells_how_many_slots_it_has_now(self, store: Store) -> None:
+        info = SessionInfo(kind=SessionKind.RUNNER, name="grows", host="host", pid=1, slots=1, most_slots=4)
+        runner = store.perform(store.orchestrator.open_session(info, lease_us=LEASE_US))
+        store.submit()
+        store.exchange(runner, info=structs.replace(info, slots=3), want=1)
+        grown = self._info(store)
+        store.exchange(runner)
+        unchanged = self._info(store)
+        store.exchange(runner, info=structs.replace(info, slots=2))
+
+        assert (grown, unchanged) == (structs.replace(info, slots=3),) * 2
+        assert self._info(store) == structs.replace(info, slots=2)
+
+    def _info(self, store: Store) -> SessionInfo:
+        (row,) = store.perform(store.orchestrator.list_sessions())
+        return row.info
 
     def test_next_due_is_the_earliest_timer_or_lease(self, store: Store) -> None:
         runner = store.runner()

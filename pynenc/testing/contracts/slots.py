@@ -12,11 +12,13 @@ from pynenc.model.gates import (
     RateGate,
     SlotGate,
 )
+from pynenc.model.ids import InvocationId
 from pynenc.model.records import (
     Cancelled,
     ClaimIdVerdict,
     Crash,
     Failure,
+    ListFilter,
     Release,
     Retry,
     Success,
@@ -278,6 +280,25 @@ class SlotsContract(GatedContract):
         assert since_us <= fact.holders[0].since_us <= store.clock()
         assert store.control(invocation).gate == "slots:k"
         assert not own.closed
+
+    def test_all_views_agree_on_what_stands_before_a_closed_gate_until_it_opens(self, store: Store) -> None:
+        runner = store.runner()
+        holder = store.running(runner, gates=(ONE,))
+        stopped = store.submit(gates=(ONE,))
+        store.claim(runner)
+
+        before = self._seen_as(store, stopped, PARKED)
+        store.succeed(holder)
+        after = self._seen_as(store, stopped, InvocationStatus.REGISTERED)
+
+        assert before == (True, [stopped], 1)
+        assert after == (True, [stopped], 1)
+
+    def _seen_as(self, store: Store, stopped: InvocationId, status: InvocationStatus) -> tuple[bool, Any, int]:
+        """Return whether it has this status, what is listed under it, and how many are counted."""
+        listed = store.perform(store.state.listing(ListFilter(statuses=(status,))))
+        number = store.perform(store.state.count(statuses=(status,)))
+        return store.status(stopped) is status, [each.call.invocation_id for each in listed], number
 
     @pytest.mark.parametrize(
         "gates",

@@ -83,7 +83,7 @@ class Client:
         yield from self._insist(lambda: self._link.cancel(action.ids, tree=action.tree, detail="by a client"))
 
     def _pause(self, action: PauseQueue) -> Op[None]:
-        yield from self._insist(lambda: self._link.pause(action.queue))
+        yield from self._insist(lambda: self._link.pause(action.queue, by="somebody", reason="to see"))
         yield Sleep(action.for_us)
         yield from self._insist(lambda: self._link.resume(action.queue))
 

@@ -127,8 +127,8 @@ class Link(Orchestrator):
         replies: list[CancelReply] = yield StoreCall("cancel", ids, tree=tree, detail=detail)
         return replies
 
-    def pause(self, queue: str) -> Op[None]:
-        yield StoreCall("pause", queue)
+    def pause(self, queue: str, *, by: str = "", reason: str = "") -> Op[None]:
+        yield StoreCall("pause", queue, by=by, reason=reason)
 
     def resume(self, queue: str) -> Op[None]:
         yield StoreCall("resume", queue)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from pynenc.model.gates import keep_order
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import Control, Exchange, Snapshot, Violation
+from pynenc.model.ranks import before
+from pynenc.model.records import Control, Exchange, Snapshot, Suspend, Verdict, Violation
 from pynenc.model.status import InvocationStatus, State
 from pynenc.testing.simulation.gate_view import GateView
 from pynenc.testing.simulation.history import Applied, Finding
@@ -35,6 +37,24 @@ def passed_over(
             if mine or (free and _serves(request.queues, snapshot.call.queue)):
                 detail = f"claimable, but session {request.session} got {found} of {request.want} wanted"
                 yield Finding("C7", snapshot.call.invocation_id, detail)
+
+
+def left_behind(record: Applied, snapshots: Collection[Snapshot]) -> Iterator[Finding]:
+    """C14: what a body waits for that asked for that stands before it, unless somebody has it."""
+    request: Exchange = record.arguments[0]
+    live = {each.call.invocation_id: each for each in snapshots if each.control is not None}
+    for wish, reply in zip(request.completions, record.reply.verdicts, strict=True):
+        waiter = live.get(wish.invocation_id)
+        if not isinstance(wish, Suspend) or not wish.inherit or reply.verdict is not Verdict.ACCEPTED:
+            continue
+        if waiter is None or waiter.control is None or waiter.control.state is not State.SUSPENDED:
+            continue
+        for awaited in (live[each] for each in wish.waits if each in live):
+            control = awaited.control
+            if control is None or control.owner is not None or keep_order(awaited.call.gates):
+                continue
+            if control.rank > before(waiter.control.rank):
+                yield Finding("C14", awaited.call.invocation_id, "is waited for by what goes before it")
 
 
 def _ended_at(snapshot: Snapshot, at_us: int) -> bool:

@@ -88,6 +88,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     tick_budget: int
     children_first: bool = False
     """Whether children rank before their parents, as the default scheduler has it, or behind all that is there."""
+    inherits: bool = False
+    """Whether what bodies wait for goes before them, as under the dependency-aware scheduler."""
 
 
 def draw(seed: int, *, without: frozenset[str] = frozenset(), most_items: int | None = None) -> Scenario:
@@ -122,6 +124,7 @@ def draw(seed: int, *, without: frozenset[str] = frozenset(), most_items: int | 
         rate=rng.choice((0.01, 0.05, 0.15)),
         tick_budget=rng.choice((1, 2, 32, 32)),
         children_first=waiting.random() < 0.5,
+        inherits=Random(f"inherits {seed}").random() < 0.5,
     )
 
 

@@ -25,7 +25,7 @@ from pynenc.testing.simulation.faults import CrashPoint, Fate, Faults
 from pynenc.testing.simulation.gate_view import GateView
 from pynenc.testing.simulation.history import Applied, Evidence, Finding, History
 from pynenc.testing.simulation.link import Link, Park, Sleep, StoreCall
-from pynenc.testing.simulation.probes import broken_structure, left_waiting, passed_over, unserved
+from pynenc.testing.simulation.probes import broken_structure, left_behind, left_waiting, passed_over, unserved
 from pynenc.testing.simulation.scenario import RunnerPlan, Scenario, Timed
 from pynenc.testing.simulation.trace import describe
 from pynenc.testing.simulation.world import Process, Signal, Thread, World
@@ -294,6 +294,7 @@ class Simulator:
             park_limits=ParkLimits(bodies=plan.max_parked, stacks=plan.max_parked),
             stop_grace_s=0.05,
             backoff_most_s=self._scenario.lease_us / 4e6,
+            inherits=lambda _: self._scenario.inherits,
         )
         info = SessionInfo(
             kind=SessionKind.RUNNER,
@@ -551,6 +552,7 @@ class Simulator:
         snapshots = run(self._backend.state_backend.listing(ListFilter(limit=1_000_000)))
         gates = GateView(run(self._backend.dump()), self.store_us())
         self._findings += passed_over(record, snapshots, self._paused, gates)
+        self._findings += left_behind(record, snapshots)
         self._findings += broken_structure(run(self._backend.orchestrator.verify()))
 
     def _note(self, line: str) -> None:

@@ -15,12 +15,15 @@ INSERT INTO meta (name, value) VALUES ('sequence', 1048576);
 -- Other tables name a queue by its number. `gated`: it has, or once had, lanes; claims look for them only where it is
 -- set. `virtual`: how far the shares of its flows have come, NULL while no flow has work.
 CREATE TABLE queue (
-    id      INTEGER PRIMARY KEY,
-    name    TEXT NOT NULL UNIQUE,
-    used    INTEGER NOT NULL DEFAULT 0,
-    paused  INTEGER NOT NULL DEFAULT 0,
-    gated   INTEGER NOT NULL DEFAULT 0,
-    virtual INTEGER
+    id           INTEGER PRIMARY KEY,
+    name         TEXT NOT NULL UNIQUE,
+    used         INTEGER NOT NULL DEFAULT 0,
+    paused       INTEGER NOT NULL DEFAULT 0,
+    paused_by    TEXT NOT NULL DEFAULT '',
+    pause_reason TEXT NOT NULL DEFAULT '',
+    paused_at    INTEGER NOT NULL DEFAULT 0,
+    gated        INTEGER NOT NULL DEFAULT 0,
+    virtual      INTEGER
 );
 
 -- The immutable part of an invocation: written once, kept until the invocation is purged. `gates`: gates and flow as
