@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from pynenc.context import current_transaction
 from pynenc.core.limiting import Limiting
 from pynenc.core.pausing import Pausing
-from pynenc.errors import NotYetAvailable, TaskNotFound
+from pynenc.errors import NotYetAvailable, PynencError, TaskNotFound
 from pynenc.io import run
 from pynenc.task import DirectTask, Task, TaskDecorator
 
@@ -65,7 +65,7 @@ class Pynenc(Limiting, Pausing):
         middleware: Iterable[str | type[Middleware] | Middleware] = (),
         broker: str | None = None,
         state_backend: str | None = None,
-        client_data_store: str | None = None,
+        client_data_store: str | ClientDataStore | None = None,
         trigger_store: str | None = None,
     ) -> None:
         """
@@ -76,6 +76,8 @@ class Pynenc(Limiting, Pausing):
             config_values: configuration values, weaker than the environment.
             scheduler: the order in which work is begun: a name, `module:Class`, a class, an instance, a function from
                 `RankContext` to `Rank`, or a mapping with one of them for each queue.
+            client_data_store: where large arguments and results are kept: a URL, `file:///folder` or
+                `s3://bucket/prefix`, or a `ClientDataStore`; None: in the store of the invocations.
             middleware: called behind those that the setting `middleware` names: instances, classes, or names.
         """
         # As a library Pynenc is silent until somebody configures logging.
@@ -86,7 +88,6 @@ class Pynenc(Limiting, Pausing):
         for name, value in (
             ("broker", broker),
             ("state_backend", state_backend),
-            ("client_data_store", client_data_store),
             ("trigger_store", trigger_store),
         ):
             if value is not None:
@@ -101,6 +102,7 @@ class Pynenc(Limiting, Pausing):
             ("scheduler", scheduler),
             ("serializer", serializer),
             ("runner", runner),
+            ("client_data_store", client_data_store),
         ):
             if isinstance(choice, type) and name == "runner":
                 values["runner_cls"] = choice.__name__
@@ -111,6 +113,7 @@ class Pynenc(Limiting, Pausing):
         self._scheduler_choice = None if is_writable(scheduler) else scheduler
         self._serializer_choice = serializer
         self._middleware_choice = middleware
+        self._data_choice = None if isinstance(client_data_store, str) else client_data_store
         self._runner_class = runner if isinstance(runner, type) else None
         self._lock = threading.RLock()
         self._backend: Backend | None = None
@@ -254,8 +257,25 @@ class Pynenc(Limiting, Pausing):
         return DeadLetters(self)
 
     def purge(self) -> int:
-        """Forget every invocation of this app, live ones too; return how many."""
-        return run(self.backend.state_backend.purge(None))
+        """Forget every invocation of this app, live ones too; return how many.
+
+        What a client data store of its own keeps goes as far as nobody may be submitting it just now: within two days.
+        """
+        number = run(self.backend.state_backend.purge(None))
+        try:
+            self.collect_client_data()
+        except PynencError as error:
+            self.logger.warning("the large values of what was forgotten stay for now: %s", error)
+        return number
+
+    def collect_client_data(self) -> int:
+        """Remove large values that no known invocation can name from the client data store; return how many.
+
+        Runners do so every hour. Values that are kept in the store of the invocations go with them.
+        """
+        from pynenc.core.data_routing import collect_unnamed
+
+        return run(collect_unnamed(self.client_data_store, self.backend))
 
     # --- middleware ---
 
@@ -470,9 +490,22 @@ class Pynenc(Limiting, Pausing):
         """Published name: the ready index is part of the orchestrator's store."""
         return self.orchestrator
 
-    @property
+    @cached_property
     def client_data_store(self) -> ClientDataStore:
-        return self.backend.client_data_store
+        """Where large values are kept, and read."""
+        from pynenc.core.data_routing import RoutedDataStore
+
+        return RoutedDataStore(self.backend.client_data_store, self.data_store_apart)
+
+    @cached_property
+    def data_store_apart(self) -> ClientDataStore | None:
+        """The client data store that is not the store of the invocations; None: there is none."""
+        from pynenc.composition import open_data_store
+
+        url = self.conf.client_data_store
+        if self._data_choice is not None or not url:
+            return self._data_choice
+        return open_data_store(url, app_id=self.app_id, backend=self.backend)
 
     @property
     def trigger(self) -> Any:
@@ -483,8 +516,10 @@ class Pynenc(Limiting, Pausing):
         client = self.__dict__.pop("client", None)
         if client is not None:
             client.close()
-        for part in ("submitter", "run_times", "payloads"):
+        for part in ("submitter", "run_times", "payloads", "client_data_store"):
             self.__dict__.pop(part, None)
+        if close := getattr(self.__dict__.pop("data_store_apart", None), "close", None):
+            close()
         if self._backend is not None:
             self._backend.close()
 

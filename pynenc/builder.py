@@ -97,6 +97,10 @@ class PynencBuilder:
             local_cache_size=local_cache_size,
         )
 
+    def client_data_store(self, url: str) -> Self:
+        """Keep big values in a folder (`file:///folder`) or a bucket (`s3://bucket/prefix`)."""
+        return self._set(client_data_store=url)
+
     def disable_client_data_store(self) -> Self:
         """Keep values of every size with their invocations."""
         return self._set(disable_client_data_store=True)

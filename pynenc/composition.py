@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pynenc.clock import system_clock_us
 from pynenc.errors import ConfigurationError, NotYetAvailable
 from pynenc.ports.backend import Backend, ClockUs
+from pynenc.ports.client_data_store import ClientDataStore
 
 _EMBEDDED = {"memory": "pynenc.backends.memory", "sqlite": "pynenc.backends.sqlite"}
 _REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -47,6 +48,18 @@ def open_backend(url: str, *, app_id: str = "pynenc", clock: ClockUs | None = No
         )
     embedded: Callable[..., Backend] = importlib.import_module(module).open_backend
     return embedded(base, clock=clock or system_clock_us, options=options)
+
+
+def open_data_store(url: str, *, app_id: str, backend: Backend) -> ClientDataStore:
+    """Return the client data store that `url` means, for the references that `backend` keeps.
+
+    Raises:
+        ConfigurationError: the URL or one of its options is not understood.
+    """
+    from pynenc.data_stores.opening import open_data_store as opened
+
+    durable = backend.capabilities.durability != "none"
+    return opened(url, app_id=app_id, owner=backend.url, durable=durable)
 
 
 def stores_with_gates() -> list[str]:

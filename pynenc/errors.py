@@ -383,6 +383,12 @@ class StoreCorrupted(StoreError):
     code = "store_corrupted"
 
 
+class ResultNotKept(StoreError):
+    """A body ended well, but its result could not be kept; the text says why and what to do."""
+
+    code = "result_not_kept"
+
+
 class SchemaTooNew(StoreError):
     """The store was written by a newer release."""
 

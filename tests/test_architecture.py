@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends": STORES,
     "brokers": STORES,
     "data_stores": STORES,
-    "composition": FOUNDATION | {"ports", "backends", "scheduling"},
+    "composition": FOUNDATION | {"ports", "backends", "data_stores", "scheduling"},
     # Published names of what lives elsewhere.
     "exceptions": {"errors"},
     "runner": {"runners"},

@@ -20,7 +20,7 @@ from tests.private_servers.process import Server
 from tests.servers import PostgresServer, RedisCluster, RedisSentinels, RedisServer, ServerFailed, url_of
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "services"
-NAMES = ["redis", "postgresql", "pgbouncer", "redis-cluster", "redis-sentinel"]
+NAMES = ["redis", "postgresql", "pgbouncer", "redis-cluster", "redis-sentinel", "s3"]
 PRIVATE: list[type[RedisServer | PostgresServer | RedisCluster | RedisSentinels]] = [
     RedisServer,
     PostgresServer,

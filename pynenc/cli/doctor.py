@@ -58,6 +58,7 @@ def examine(app: Pynenc, now_us: int) -> Iterator[Finding]:
     if any(each.level == "error" and each.subject in _DUMB for each in findings):
         # Whatever is asked of such a store fails in the same way.
         return
+    yield from _data_store(app)
     yield from _work(app)
     sessions = run(app.control.list_sessions())
     yield from _runners([row for row in sessions if row.info.kind is SessionKind.RUNNER], now_us)
@@ -71,6 +72,15 @@ def _of_store(app: Pynenc) -> list[Finding]:
         return run(app.backend.diagnose())
     except (StoreError, ConfigurationError) as error:
         return [Finding(level="error", subject="store", detail=str(error))]
+
+
+def _data_store(app: Pynenc) -> list[Finding]:
+    """Return how the client data store is, if the app names one of its own that can tell."""
+    try:
+        diagnose = getattr(app.data_store_apart, "diagnose", None)
+        return [] if diagnose is None else run(diagnose())
+    except (StoreError, ConfigurationError) as error:
+        return [Finding(level="error", subject="client data", detail=str(error))]
 
 
 def _repaired(app: Pynenc) -> Iterator[Finding]:

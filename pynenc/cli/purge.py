@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pynenc.cli.context import State, print_json, with_state
+from pynenc.errors import ConfigurationError, StoreError
 from pynenc.io import run
 from pynenc.model.records import ListFilter
 from pynenc.model.status import InvocationStatus
@@ -35,11 +36,24 @@ def purge(state: State, final_only: bool, older_than: float | None, yes: bool) -
         if not sys.stdin.isatty():
             raise click.UsageError(f"this forgets {what} of app {app.app_id!r}: add --yes")
         click.confirm(f"Forget {what} of app {app.app_id!r}?", abort=True, err=True)
-    number = _purge_final(app, older_than or 0.0) if final_only else app.purge()
+    number = _purge_final(app, older_than or 0.0) if final_only else run(app.backend.state_backend.purge(None))
+    values, complaint = _collect(app)
     if state.as_json:
-        print_json({"purged": number})
-    else:
-        click.echo(f"{number} invocations forgotten")
+        print_json({"purged": number, "values_removed": values})
+        return
+    click.echo(f"{number} invocations forgotten")
+    if complaint:
+        click.echo(f"their large values are still there: {complaint}", err=True)
+    elif app.data_store_apart is not None:
+        click.echo(f"{values} large values removed; what was written lately follows within two days")
+
+
+def _collect(app: Pynenc) -> tuple[int, str]:
+    """Remove large values that nothing names any more; return how many, and what kept this from being done."""
+    try:
+        return app.collect_client_data(), ""
+    except (StoreError, ConfigurationError) as error:
+        return 0, str(error)
 
 
 def _purge_final(app: Pynenc, older_than_h: float) -> int:

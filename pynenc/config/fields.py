@@ -48,6 +48,17 @@ class StoreSettings:
         inward=lambda hours: None if hours is None else hours / 24,
         outward=lambda days: None if days is None else days * 24,
     )
+    client_data_store = Setting[str](
+        kinds.TEXT,
+        "",
+        "Where big values are kept, file:///folder or s3://bucket/prefix; '' for the store of the invocations.",
+        secret=True,
+    )
+    client_data_patience = Setting[float](
+        kinds.duration(),
+        300.0,
+        "Seconds that a body which has ended waits until its big result can be kept; its attempt fails then.",
+    )
     client_data_threshold = Setting[int | None](
         kinds.optional(kinds.whole()),
         65_536,

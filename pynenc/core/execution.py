@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 from pynenc.conf.config_pynenc import ArgumentPrintMode
 from pynenc.context import RunContext, current_run, decoding_app
 from pynenc.core.chaining import filled, has_places
+from pynenc.core.patience import OutOfReach, patiently
 from pynenc.core.settling import failure, limit_error, retry_or_failure, timeout_or_failure
-from pynenc.errors import Cancel, Retry, RetryError, RunnerStopped, TaskNotFound
+from pynenc.errors import (
+    Cancel,
+    ConfigurationError,
+    ResultNotKept,
+    Retry,
+    RetryError,
+    RunnerStopped,
+    StoreCorrupted,
+    StoreError,
+    TaskNotFound,
+)
 from pynenc.io import Op, run
 from pynenc.logs.arguments import render_arguments
 from pynenc.logs.context import begin_log_context, end_log_context
@@ -34,6 +45,9 @@ logger = logging.getLogger(__name__)
 _LIMITS = (StopReason.TIMEOUT, StopReason.CPU_TIME)
 _UNKNOWN_TASK_CLAIMS = 12
 _UNKNOWN_TASK_DELAY_US = 5_000_000
+_OUT_OF_REACH_DELAY_US = 10_000_000
+_FETCH_S = 5.0
+"""How long a body's slot waits for its arguments; others may be able to run."""
 
 
 class TaskExecution(AttemptExecution):
@@ -60,13 +74,13 @@ class TaskExecution(AttemptExecution):
                 if hooks.run:
                     return run(self._between_hooks(hooks, task, claim, link))
                 found = self._arguments_here(task, claim)
-                args, kwargs = run(self._arguments(task, claim)) if found is None else found
+                args, kwargs = run(self._arguments(task, claim, link)) if found is None else found
                 self._log_begin(task, claim, args, kwargs)
                 sealed = task.payloads.seal_value(_call(task, args, kwargs))
                 return Success(
                     invocation_id=claim.invocation_id,
                     epoch=claim.epoch,
-                    result=sealed if task.payloads.fits(sealed) else run(task.payloads.offload(sealed)),
+                    result=sealed if task.payloads.fits(sealed) else run(self._kept(task, claim, link, sealed)),
                     worker=link.worker,
                 )
             finally:
@@ -90,13 +104,13 @@ class TaskExecution(AttemptExecution):
                 if hooks.run:
                     return await arun(self._between_hooks(hooks, task, claim, link))
                 found = self._arguments_here(task, claim)
-                args, kwargs = await arun(self._arguments(task, claim)) if found is None else found
+                args, kwargs = await arun(self._arguments(task, claim, link)) if found is None else found
                 self._log_begin(task, claim, args, kwargs)
                 sealed = task.payloads.seal_value(await task.func(*args, **kwargs))
                 return Success(
                     invocation_id=claim.invocation_id,
                     epoch=claim.epoch,
-                    result=sealed if task.payloads.fits(sealed) else await arun(task.payloads.offload(sealed)),
+                    result=sealed if task.payloads.fits(sealed) else await arun(self._kept(task, claim, link, sealed)),
                     worker=link.worker,
                 )
             finally:
@@ -129,13 +143,14 @@ class TaskExecution(AttemptExecution):
         try:
             yield from hooks.enter("run", event, entered)
             if event.decoded is None:
-                event.decoded = yield from self._arguments(task, claim)
+                event.decoded = yield from self._arguments(task, claim, link)
             else:
                 event.decoded = yield from filled(self._app, *event.decoded)
             args, kwargs = event.decoded
             self._log_begin(task, claim, args, kwargs)
             event.value = yield BodyCall(task, args, kwargs)
-            result = yield from task.payloads.encode_value(event.value)
+            sealed = task.payloads.seal_value(event.value)
+            result = yield from self._kept(task, claim, link, sealed)
             completion = Success(
                 invocation_id=claim.invocation_id, epoch=claim.epoch, result=result, worker=link.worker
             )
@@ -181,13 +196,54 @@ class TaskExecution(AttemptExecution):
             decoding_app.reset(token)
         return None if found is None or has_places(*found) else found
 
-    def _arguments(self, task: Task[..., Any], claim: Claim) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
+    def _arguments(
+        self, task: Task[..., Any], claim: Claim, link: RunLink
+    ) -> Op[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Return the arguments.
+
+        Raises:
+            OutOfReach: they are kept where nothing answers, and did not within a few seconds.
+        """
         token = decoding_app.set(self._app)
         try:
-            args, kwargs = yield from task.payloads.decode_arguments(claim.arguments)
+            args, kwargs = yield from patiently(
+                lambda: task.payloads.decode_arguments(claim.arguments),
+                for_s=min(_FETCH_S, self._app.conf.client_data_patience),
+                stopping=lambda: link.stopping is not None,
+                what=f"reading the arguments of {id_text(claim.invocation_id)}",
+            )
+        except StoreCorrupted:
+            raise
+        except (StoreError, ConfigurationError) as error:
+            raise OutOfReach(str(error)) from error
         finally:
             decoding_app.reset(token)
         return (yield from filled(self._app, args, kwargs))
+
+    def _kept(self, task: Task[..., Any], claim: Claim, link: RunLink, sealed: bytes) -> Op[bytes]:
+        """Return what the record carries of a result: the result itself, or a reference once the data is kept.
+
+        The runner holds the lease meanwhile, whether the body runs or waits for its result to be kept.
+
+        Raises:
+            ResultNotKept: it cannot be kept, and could not for as long as the app has patience.
+        """
+        patience_s = self._app.conf.client_data_patience
+        try:
+            return (
+                yield from patiently(
+                    lambda: task.payloads.offload(sealed),
+                    for_s=patience_s,
+                    stopping=lambda: link.stopping is not None,
+                    what=f"keeping the result of {id_text(claim.invocation_id)}",
+                )
+            )
+        except (StoreError, ConfigurationError) as error:
+            raise ResultNotKept(
+                f"the body of {claim.task_id} ended well, but its result of {len(sealed)} bytes could not be kept "
+                f"within {patience_s:g} s: {error}. Once that is mended, let it run again: "
+                f"pynenc dead requeue {id_text(claim.invocation_id)}"
+            ) from error
 
     def _log_begin(self, task: Task[..., Any], claim: Claim, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not logger.isEnabledFor(logging.DEBUG):
@@ -213,6 +269,8 @@ class TaskExecution(AttemptExecution):
             return _cancelled(claim, link, str(error) or "cancelled by its own body")
         if isinstance(error, RunnerStopped):
             return Release(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=str(error), worker=link.worker)
+        if isinstance(error, OutOfReach):
+            return _later(claim, link, error)
         if link.stopping is StopReason.CANCEL and _is_cancellation(error):
             return _cancelled(claim, link, "cancelled while running")
         if link.stopping in _LIMITS:
@@ -279,6 +337,18 @@ def _stopped_by_executor(link: RunLink) -> bool:
 
 def _cancelled(claim: Claim, link: RunLink, detail: str) -> Cancelled:
     return Cancelled(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail, worker=link.worker)
+
+
+def _later(claim: Claim, link: RunLink, error: OutOfReach) -> Release:
+    """Hand back, uncounted, what has not begun because its arguments cannot be read now."""
+    logger.warning("handing %s back: its arguments are out of reach: %s", id_text(claim.invocation_id), error)
+    return Release(
+        invocation_id=claim.invocation_id,
+        epoch=claim.epoch,
+        delay_us=_OUT_OF_REACH_DELAY_US,
+        detail=f"its arguments are out of reach: {error}",
+        worker=link.worker,
+    )
 
 
 def _stack_of(error: BaseException) -> str:

@@ -143,8 +143,8 @@ class Payloads:
 
     def _store(self, codec: str, data: bytes) -> Op[bytes]:
         key = blake2b(data, digest_size=32).digest()
-        yield from self._data.put(key, data)
-        return seal_reference(codec, key, len(data))
+        reference = yield from self._data.put(key, data)
+        return seal_reference(codec, reference, len(data))
 
     def _open(self, sealed: bytes) -> Op[tuple[Serializer, bytes]]:
         envelope = open_envelope(sealed)
@@ -159,12 +159,10 @@ class Payloads:
             data = yield from self._fetch(envelope.reference or b"")
         return serializer, data
 
-    def _fetch(self, key: bytes) -> Op[bytes]:
-        data = yield from self._data.get(key)
+    def _fetch(self, reference: bytes) -> Op[bytes]:
+        data = yield from self._data.get(reference)
         if data is None:
-            raise SerializationError(f"its data {key.hex()} is gone from the client data store")
-        if blake2b(data, digest_size=32).digest() != key:
-            raise SerializationError(f"its data {key.hex()} is damaged in the client data store")
+            raise SerializationError(f"its data {reference.hex()} is gone from the client data store")
         return data
 
 

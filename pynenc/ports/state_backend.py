@@ -48,5 +48,13 @@ class StateBackend(Protocol):
         """Count invocations by task and status; () means any status."""
 
     @abstractmethod
+    def unnamed_before(self) -> Op[int]:
+        """Return the instant (microseconds) from which on client data may be named by a known invocation.
+
+        What was last written before it is named by none: it lies more than a day before the oldest was submitted, or
+        before now if there is none.
+        """
+
+    @abstractmethod
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         """Forget final invocations (`ids`), or everything but live sessions (None). Return how many went."""

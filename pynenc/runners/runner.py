@@ -14,9 +14,11 @@ from pynenc.errors import ConfigurationError, NotYetAvailable, RunnerError
 from pynenc.io import run as perform
 from pynenc.model.records import SessionInfo, SessionKind
 from pynenc.ports.attempts import AttemptExecution
+from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.executor import Executor
 from pynenc.ports.orchestrator import Orchestrator
 from pynenc.runners import sizing
+from pynenc.runners.collector import DataCollector
 from pynenc.runners.control_loop import ControlLoop
 from pynenc.runners.loop_config import LoopConfig
 from pynenc.runners.pulse import NOT_RUNNING, Health
@@ -58,8 +60,14 @@ class RunnerHost(Protocol):
     @property
     def hooks(self) -> Hooks: ...
 
+    @property
+    def data_store_apart(self) -> ClientDataStore | None: ...
+
     def reference(self) -> AppReference:
         """Return how worker processes get the app."""
+
+    def collect_client_data(self) -> int:
+        """Remove large values that nothing names."""
 
 
 class Runner:
@@ -72,6 +80,7 @@ class Runner:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._executor: Executor | None = None
+        self._collector: DataCollector | None = None
         self.pages: dict[str, Render] = {}
         """Further endpoints beside `/livez` and `/readyz`, by path; see `pynenc.runners.health_server`."""
         self.killed_by: signal.Signals | None = None
@@ -179,6 +188,9 @@ class Runner:
             if self._loop is not None:
                 raise RunnerError(f"{type(self).__name__} runs already; one object runs once at a time")
             self._loop = loop = self._make_loop()
+            if self.app.data_store_apart is not None:
+                self._collector = DataCollector(self.app.collect_client_data)
+                self._collector.start()
         return loop
 
     def _make_loop(self) -> ControlLoop:
@@ -218,6 +230,9 @@ class Runner:
     def _release(self) -> None:
         with self._lock:
             self._loop = self._executor = None
+            collector, self._collector = self._collector, None
+        if collector is not None:
+            collector.stop()
         self._bell.close()
         self.app.hooks.flush()
 

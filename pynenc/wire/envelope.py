@@ -4,7 +4,8 @@
     byte 1     flags: bit 0 set if the body is a reference to the client data store
     byte 2     length of the codec's name, 1..32
     then       the codec's name, ASCII: who wrote the body
-    then       the body; of a reference: 32 bytes of BLAKE2b-256, then the size as 8 bytes, big-endian
+    then       the body; of a reference: 32 bytes of BLAKE2b-256, the size as 8 bytes, big-endian, and up to 16
+               bytes that say where a client data store of its own keeps it; none: in the store that holds the record
 
 The same bytes in every language; `protocol/vectors/envelope.json` has examples.
 """
@@ -17,12 +18,14 @@ from pynenc.errors import MalformedMessage, UnknownVersion
 from pynenc.wire.constants import (
     ENVELOPE_KEY_BYTES,
     ENVELOPE_LONGEST_CODEC,
+    ENVELOPE_LONGEST_PLACE,
     ENVELOPE_REFERENCE,
     ENVELOPE_SIZE_BYTES,
     ENVELOPE_VERSION,
 )
 
 _HEADER = 3
+_PLACE = ENVELOPE_KEY_BYTES + ENVELOPE_SIZE_BYTES
 
 
 class Envelope(Struct, frozen=True):
@@ -39,11 +42,19 @@ def seal(codec: str, data: bytes) -> bytes:
     return _header(codec, 0) + data
 
 
-def seal_reference(codec: str, key: bytes, size: int) -> bytes:
-    """Return a pointer to `size` bytes, written by `codec`, in the client data store under `key` (32 bytes)."""
-    if len(key) != ENVELOPE_KEY_BYTES:
-        raise ValueError(f"a key of the client data store has {ENVELOPE_KEY_BYTES} bytes, not {len(key)}")
-    return _header(codec, ENVELOPE_REFERENCE) + key + size.to_bytes(ENVELOPE_SIZE_BYTES, "big")
+def seal_reference(codec: str, reference: bytes, size: int) -> bytes:
+    """Return a pointer to `size` bytes, written by `codec`, that a client data store gave `reference` for.
+
+    Args:
+        reference: the key (32 bytes), and what the store put behind it.
+    """
+    key, place = reference[:ENVELOPE_KEY_BYTES], reference[ENVELOPE_KEY_BYTES:]
+    if len(key) != ENVELOPE_KEY_BYTES or len(place) > ENVELOPE_LONGEST_PLACE:
+        raise ValueError(
+            f"a reference to client data has a key of {ENVELOPE_KEY_BYTES} bytes and a place of at most "
+            f"{ENVELOPE_LONGEST_PLACE}, not {len(reference)} bytes"
+        )
+    return _header(codec, ENVELOPE_REFERENCE) + key + size.to_bytes(ENVELOPE_SIZE_BYTES, "big") + place
 
 
 def open_envelope(sealed: bytes) -> Envelope:
@@ -68,9 +79,10 @@ def open_envelope(sealed: bytes) -> Envelope:
     body = sealed[begin:]
     if not flags & ENVELOPE_REFERENCE:
         return Envelope(codec, body, None, len(body))
-    if len(body) != ENVELOPE_KEY_BYTES + ENVELOPE_SIZE_BYTES:
+    if not _PLACE <= len(body) <= _PLACE + ENVELOPE_LONGEST_PLACE:
         raise MalformedMessage(f"a damaged envelope: a reference of {len(body)} bytes")
-    return Envelope(codec, None, body[:ENVELOPE_KEY_BYTES], int.from_bytes(body[ENVELOPE_KEY_BYTES:], "big"))
+    size = int.from_bytes(body[ENVELOPE_KEY_BYTES:_PLACE], "big")
+    return Envelope(codec, None, body[:ENVELOPE_KEY_BYTES] + body[_PLACE:], size)
 
 
 def _header(codec: str, flags: int) -> bytes:

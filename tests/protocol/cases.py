@@ -126,6 +126,12 @@ def envelope_vectors() -> dict[str, Vector]:
             "size": 2**40,
             "bytes": seal_reference("json", bytes(range(32)), 2**40).hex(),
         },
+        "reference to a place": {
+            "codec": "json",
+            "reference": bytes(range(34)).hex(),
+            "size": 2**40,
+            "bytes": seal_reference("json", bytes(range(34)), 2**40).hex(),
+        },
         "later version": {"bytes": "0200046a736f6e", "refused": "unknown_version"},
         "nothing": {"bytes": "", "refused": "malformed_message"},
         "unknown flag": {"bytes": "0102046a736f6e", "refused": "malformed_message"},
@@ -133,6 +139,7 @@ def envelope_vectors() -> dict[str, Vector]:
         "cut codec": {"bytes": "0100046a73", "refused": "malformed_message"},
         "codec not ASCII": {"bytes": "010001ff", "refused": "malformed_message"},
         "short reference": {"bytes": "0101046a736f6e00", "refused": "malformed_message"},
+        "place too long": {"bytes": "0101046a736f6e" + "00" * 57, "refused": "malformed_message"},
     }
 
 

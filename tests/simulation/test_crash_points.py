@@ -177,7 +177,7 @@ def test_13_a_result_uploaded_without_its_completion_is_overwritten_and_collecte
 
     run(data.put(b"k" * 32, b"large"))
     stage.clock.now_us += 1_000
-    dropped = run(data.collect(keep=[], older_than_us=10))
+    dropped = run(data.collect(before_us=stage.clock.now_us))
 
     assert dropped == 1
     assert run(data.get(b"k" * 32)) is None

@@ -19,7 +19,7 @@ def test_sealed_data_comes_back(codec: str, data: bytes) -> None:
     assert (opened.codec, opened.data, opened.reference, opened.size) == (codec, data, None, len(data))
 
 
-@given(_codecs, st.binary(min_size=32, max_size=32), st.integers(0, 2**64 - 1))
+@given(_codecs, st.binary(min_size=32, max_size=48), st.integers(0, 2**64 - 1))
 def test_a_sealed_reference_comes_back(codec: str, key: bytes, size: int) -> None:
     opened = open_envelope(seal_reference(codec, key, size))
 
@@ -61,6 +61,7 @@ def test_an_impossible_codec_is_not_sealed(codec: str) -> None:
         seal(codec, b"")
 
 
-def test_an_impossible_key_is_not_sealed() -> None:
+@pytest.mark.parametrize("reference", [b"short", bytes(49)])
+def test_an_impossible_reference_is_not_sealed(reference: bytes) -> None:
     with pytest.raises(ValueError):
-        seal_reference("json", b"short", 1)
+        seal_reference("json", reference, 1)

@@ -21,12 +21,17 @@ BEGIN
 END
 $$;
 
+-- What was last written, or ended, before this instant is named by no known invocation.
+CREATE FUNCTION {api}.unnamed_before(p_now bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce(min(created_at) / 3600000000 * 3600000000, {api}.clock(p_now)) - 86400000000
+    FROM {schema}.call WHERE NOT EXISTS (SELECT FROM {api}.seal)
+$$;
+
 -- Drop outcomes past their retention, and client data that no known invocation can name any more: it was last written
 -- more than a day before the oldest of them was submitted.
 CREATE FUNCTION {api}.tick_retention(p_now bigint, p_budget integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_went bigint;
-    v_oldest bigint;
     v_limit bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM {schema}.outcome WHERE expires_at <= p_now) THEN
@@ -37,8 +42,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ));
     IF v_went > 0 THEN
-        v_oldest := (SELECT min(created_at) FROM {schema}.call);
-        v_limit := coalesce(v_oldest / 3600000000 * 3600000000, p_now) - 86400000000;
+        v_limit := {api}.unnamed_before(p_now);
         DELETE FROM {schema}.data WHERE key = ANY (ARRAY(
             SELECT key FROM {schema}.data WHERE written_at < v_limit ORDER BY written_at, key LIMIT p_budget
         ));

@@ -183,9 +183,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {api}.collect_data(p_now bigint, p_keep bytea[], p_age bigint) RETURNS bigint LANGUAGE sql AS $$
+CREATE FUNCTION {api}.collect_data(p_now bigint, p_before bigint) RETURNS bigint LANGUAGE sql AS $$
     WITH gone AS (
-        DELETE FROM {schema}.data WHERE written_at < {api}.clock(p_now) - p_age AND key <> ALL (p_keep) RETURNING 1
+        DELETE FROM {schema}.data WHERE written_at < p_before RETURNING 1
     )
     SELECT count(*) FROM gone
 $$;

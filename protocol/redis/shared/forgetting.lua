@@ -29,10 +29,15 @@ function engine.oldest_call()
   return oldest or now
 end
 
+-- What was last written, or ended, before this instant is named by no known invocation.
+function engine.unnamed_before()
+  return string.format('%.0f', engine.oldest_call() - UNNAMED_MARGIN)
+end
+
 -- Drop what no known invocation can name: client data that was last written, and sessions that ended, well before the
 -- oldest of them was submitted.
 function engine.drop_unnamed(budget)
-  local limit = '(' .. string.format('%.0f', engine.oldest_call() - UNNAMED_MARGIN)
+  local limit = '(' .. engine.unnamed_before()
   for _, session in ipairs(call('ZRANGEBYSCORE', P .. 'ended', '-inf', limit, 'LIMIT', 0, budget)) do
     call('UNLINK', P .. 's' .. session)
     call('ZREM', P .. 'ended', session)

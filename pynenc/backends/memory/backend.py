@@ -164,6 +164,9 @@ class MemoryStateBackend(StateBackend):
     def count(self, *, task_id: str | None = None, statuses: Sequence[InvocationStatus] = ()) -> Op[int]:
         return (yield from self._store.atomic(lambda state, _: queries.count(state, task_id, statuses)))
 
+    def unnamed_before(self) -> Op[int]:
+        return (yield from self._store.atomic(queries.unnamed_before))
+
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         return (yield from self._store.atomic(lambda state, _: administration.purge(state, ids)))
 
@@ -174,23 +177,19 @@ class MemoryClientDataStore(ClientDataStore):
     def __init__(self, store: AtomicState) -> None:
         self._store = store
 
-    def put(self, key: bytes, data: bytes) -> Op[None]:
+    def put(self, key: bytes, data: bytes) -> Op[bytes]:
         def keep(state: MemoryState, now_us: int) -> None:
             state.blobs[key] = (data, now_us)
 
         yield from self._store.atomic(keep)
+        return key
 
-    def get(self, key: bytes) -> Op[bytes | None]:
-        return (yield from self._store.atomic(lambda state, _: state.blobs.get(key, (None, 0))[0]))
+    def get(self, reference: bytes) -> Op[bytes | None]:
+        return (yield from self._store.atomic(lambda state, _: state.blobs.get(reference, (None, 0))[0]))
 
-    def collect(self, *, keep: Sequence[bytes], older_than_us: int) -> Op[int]:
-        def drop(state: MemoryState, now_us: int) -> int:
-            kept = set(keep)
-            old = [
-                key
-                for key, (_, written_us) in state.blobs.items()
-                if now_us - written_us > older_than_us and key not in kept
-            ]
+    def collect(self, *, before_us: int) -> Op[int]:
+        def drop(state: MemoryState, _: int) -> int:
+            old = [key for key, (_, written_us) in state.blobs.items() if written_us < before_us]
             for key in old:
                 del state.blobs[key]
             return len(old)

@@ -22,6 +22,7 @@ from pynenc.model.records import (
     Snapshot,
     Standing,
     dead_mark,
+    unnamed_before_us,
 )
 from pynenc.model.status import InvocationStatus, State, live_status
 
@@ -204,3 +205,8 @@ def _awaited(state: MemoryState, invocation_id: InvocationId) -> Awaited:
     current = status(state, invocation_id)
     assert current is not None
     return Awaited(invocation_id=invocation_id, task_id=state.calls[invocation_id].task_id, status=current)
+
+
+def unnamed_before(state: MemoryState, now_us: int) -> int:
+    """Return the instant before which nothing was written that a known invocation names."""
+    return unnamed_before_us(min((call.created_at_us for call in state.calls.values()), default=None), now_us)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pynenc.backends.memory.claiming import expire
 from pynenc.backends.memory.ending import resume
+from pynenc.backends.memory.queries import unnamed_before
 from pynenc.backends.memory.sessions import recover
 from pynenc.backends.memory.state import MemoryState, Record
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import TickReply, unnamed_before_us
+from pynenc.model.records import TickReply
 from pynenc.model.status import Reason, State
 
 
@@ -89,8 +90,7 @@ def _retention(state: MemoryState, budget: int, now_us: int) -> int:
 def _drop_unnamed(state: MemoryState, budget: int, now_us: int) -> None:
     """Drop what no known invocation can name: client data that was last written, and sessions that ended, well before
     the oldest of them was submitted."""
-    oldest_us = min((call.created_at_us for call in state.calls.values()), default=None)
-    limit_us = unnamed_before_us(oldest_us, now_us)
+    limit_us = unnamed_before(state, now_us)
     old = sorted((written_us, key) for key, (_, written_us) in state.blobs.items() if written_us < limit_us)
     for _, key in old[:budget]:
         del state.blobs[key]

@@ -73,6 +73,11 @@ class PostgresqlStateBackend(StateBackend):
         rows = yield from self._database.call("tally(text)", task_id)
         return sum(row[5] for row in rows if not statuses or status_of(*row[:5]) in statuses)
 
+    def unnamed_before(self) -> Op[int]:
+        rows = yield from self._database.call("unnamed_before()")
+        limit: int = rows[0][0]
+        return limit
+
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         went: int = 0
         if ids is None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pynenc.backends.redis.caller import Caller
-from pynenc.backends.redis.codec import pack
 from pynenc.io import Op
 from pynenc.ports.client_data_store import ClientDataStore
 
@@ -16,13 +13,14 @@ class RedisClientDataStore(ClientDataStore):
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    def put(self, key: bytes, data: bytes) -> Op[None]:
+    def put(self, key: bytes, data: bytes) -> Op[bytes]:
         yield from self._caller.call("put_data", key, data, durable=True)
+        return key
 
-    def get(self, key: bytes) -> Op[bytes | None]:
-        found: list[bytes | None] = yield from self._caller.get_many([b"b" + key])
+    def get(self, reference: bytes) -> Op[bytes | None]:
+        found: list[bytes | None] = yield from self._caller.get_many([b"b" + reference])
         return found[0]
 
-    def collect(self, *, keep: Sequence[bytes], older_than_us: int) -> Op[int]:
-        went: int = yield from self._caller.call("collect_data", pack((keep, older_than_us)))
+    def collect(self, *, before_us: int) -> Op[int]:
+        went: int = yield from self._caller.call("collect_data", before_us)
         return went

@@ -85,6 +85,9 @@ class RedisStateBackend(StateBackend):
             before, more = rows[-1][0] if rows else b"", len(rows) == _CHUNK
         return number
 
+    def unnamed_before(self) -> Op[int]:
+        return int((yield from self._caller.call("unnamed_before")))
+
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         went = 0
         if ids is None:

@@ -42,6 +42,7 @@ from pynenc.model.records import (
     Snapshot,
     Standing,
     dead_mark,
+    unnamed_before_us,
 )
 from pynenc.model.status import InvocationStatus, Reason, State, ready_status
 
@@ -140,6 +141,11 @@ def count(connection: Any, task_id: str | None, wanted: Sequence[InvocationStatu
     condition, values = _condition(ListFilter(task_id=task_id, statuses=tuple(wanted)))
     number: int = connection.execute(f"SELECT count(*) FROM call WHERE {condition}", values).fetchone()[0]
     return number
+
+
+def unnamed_before(connection: Any, now_us: int) -> int:
+    """Return the instant before which nothing was written that a known invocation names."""
+    return unnamed_before_us(connection.execute("SELECT min(created_at) FROM call").fetchone()[0], now_us)
 
 
 def _condition(wanted: ListFilter) -> tuple[str, list[Any]]:

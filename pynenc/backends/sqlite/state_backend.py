@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc.backends.sqlite.administration import purge
-from pynenc.backends.sqlite.queries import children, count, dead, listing, outcomes, snapshots, statuses
+from pynenc.backends.sqlite.queries import (
+    children,
+    count,
+    dead,
+    listing,
+    outcomes,
+    snapshots,
+    statuses,
+    unnamed_before,
+)
 from pynenc.backends.sqlite.requests import Store
 from pynenc.io import Op
 from pynenc.model.ids import InvocationId
@@ -40,6 +49,9 @@ class SqliteStateBackend(StateBackend):
 
     def count(self, *, task_id: str | None = None, statuses: Sequence[InvocationStatus] = ()) -> Op[int]:
         return self._store.read(lambda view: count(view.connection, task_id, statuses))
+
+    def unnamed_before(self) -> Op[int]:
+        return self._store.read(lambda view: unnamed_before(view.connection, view.now))
 
     def purge(self, ids: Sequence[InvocationId] | None = None) -> Op[int]:
         return self._store.write(lambda unit: purge(unit, ids))

@@ -7,11 +7,12 @@ from typing import Any
 
 from pynenc.backends.sqlite.ending import expire, resume
 from pynenc.backends.sqlite.messages import keep_outcomes
+from pynenc.backends.sqlite.queries import unnamed_before
 from pynenc.backends.sqlite.rows import BLOCKED, GATED, READY, SUSPENDED, Live
 from pynenc.backends.sqlite.sessions import recover
 from pynenc.backends.sqlite.unit import Unit
 from pynenc.model.ids import InvocationId
-from pynenc.model.records import TickReply, unnamed_before_us
+from pynenc.model.records import TickReply
 from pynenc.model.status import Reason
 
 _FIRST_TIMER = (
@@ -128,8 +129,7 @@ def _retention(unit: Unit, budget: int) -> int:
 def _drop_unnamed(unit: Unit, budget: int) -> None:
     """Drop what no known invocation can name: client data that was last written, and sessions that ended, well before
     the oldest of them was submitted."""
-    oldest = unit.connection.execute("SELECT min(created_at) FROM call").fetchone()[0]
-    limit = unnamed_before_us(oldest, unit.now)
+    limit = unnamed_before(unit.connection, unit.now)
     unit.connection.execute(
         "DELETE FROM blob WHERE rowid IN (SELECT rowid FROM blob WHERE written_at < ? ORDER BY written_at LIMIT ?)",
         (limit, budget),

@@ -1,14 +1,14 @@
 """What every store promises, as tests: subclass a contract in a test module and provide the fixtures it names.
 
 Fixtures: `backend` (a fresh, empty store that uses `clock`), `clock` (a `FakeClock`), `perform` (runs an operation,
-blocking or on an event loop).
+blocking or on an event loop). That of client data stores asks for `data` instead of `backend`.
 """
 
 from __future__ import annotations
 
 from pynenc.testing.contracts.cancelling import CancellingContract
 from pynenc.testing.contracts.claiming import ClaimingContract
-from pynenc.testing.contracts.client_data import ClientDataStoreContract
+from pynenc.testing.contracts.client_data import ClientDataStoreContract, OwnClientDataContract
 from pynenc.testing.contracts.dead_letters import DeadLettersContract
 from pynenc.testing.contracts.flows import FlowsContract, WakingContract
 from pynenc.testing.contracts.gate_timing import BreakersContract, LiveLimitsContract, RatesContract
@@ -68,6 +68,7 @@ __all__ = [
     "ClientDataStoreContract",
     "GatesContract",
     "OrchestratorContract",
+    "OwnClientDataContract",
     "StateBackendContract",
     "TransferContract",
 ]

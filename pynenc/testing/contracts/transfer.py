@@ -51,13 +51,14 @@ OPERATIONS: dict[str, Callable[[Backend], Op[Any]]] = {
     "statuses": lambda backend: backend.state_backend.statuses([ID]),
     "listing": lambda backend: backend.state_backend.listing(ListFilter()),
     "children": lambda backend: backend.state_backend.children(ID),
+    "unnamed_before": lambda backend: backend.state_backend.unnamed_before(),
     "count": lambda backend: backend.state_backend.count(),
     "count by task": lambda backend: backend.state_backend.count(task_id="task"),
     "purge": lambda backend: backend.state_backend.purge([ID]),
     "purge everything": lambda backend: backend.state_backend.purge(),
     "put": lambda backend: backend.client_data_store.put(b"k" * 32, b""),
     "get": lambda backend: backend.client_data_store.get(b"k" * 32),
-    "collect": lambda backend: backend.client_data_store.collect(keep=[], older_than_us=0),
+    "collect": lambda backend: backend.client_data_store.collect(before_us=0),
 }
 
 

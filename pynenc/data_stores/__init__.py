@@ -1,0 +1,1 @@
+"""Stores of large values apart from the store of invocations."""
