@@ -98,9 +98,10 @@ class FolderPlace(ObjectPlace):
                 descriptor = os.open(name, flags, dir_fd=folder)
             except FileNotFoundError:
                 return None
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise NotADirectoryError(errno.ENOTDIR, f"{name} is not a file")
             with open(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise OSError(errno.ENOTDIR, "not a file")
                 return file.read()
 
     def groups(self) -> list[str]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from pynenc.data_stores.s3_faults import Faults, code_of, is_missing
+from pynenc.data_stores.s3_faults import Faults, code_of, is_missing, is_unexplained
 from pynenc.data_stores.s3_location import S3Location
 from pynenc.errors import ConfigurationError, StoreError
 from pynenc.ports.backend import Finding
@@ -40,9 +40,16 @@ class S3Place(ObjectPlace):
         self._pid = 0
 
     def has(self, group: str, name: str) -> bool:
+        where = {"Bucket": self._location.bucket, "Key": self._key(group, name)}
         with self._faults.said():
             try:
-                self._s3().head_object(Bucket=self._location.bucket, Key=self._key(group, name))
+                try:
+                    self._s3().head_object(**where)
+                except Exception as error:
+                    if not is_unexplained(error):
+                        raise
+                    # The answer to this request has no room for the reason; this one's has.
+                    self._s3().get_object(**where, Range="bytes=0-0")["Body"].close()
             except Exception as error:
                 if is_missing(error):
                     return False
@@ -75,15 +82,23 @@ class S3Place(ObjectPlace):
 
     def read(self, group: str | None, name: str) -> bytes | None:
         key = self._location.prefix + name if group is None else self._key(group, name)
-        with self._faults.said():
-            try:
-                found = self._s3().get_object(Bucket=self._location.bucket, Key=key)
-                content: bytes = found["Body"].read()
-            except Exception as error:
-                if is_missing(error):
-                    return None
-                raise
-            return content
+        for left in reversed(range(self._location.attempts)):
+            with self._faults.said():
+                try:
+                    body = self._s3().get_object(Bucket=self._location.bucket, Key=key)["Body"]
+                except Exception as error:
+                    if is_missing(error):
+                        return None
+                    raise
+                try:
+                    content: bytes = body.read()
+                except Exception:
+                    # The client library tries requests again, but not what breaks while their content arrives.
+                    if not left:
+                        raise
+                else:
+                    return content
+        raise AssertionError("the last attempt returns or raises")
 
     def groups(self) -> list[str]:
         prefix = self._location.prefix
@@ -128,7 +143,7 @@ class S3Place(ObjectPlace):
         name = f"doctor-{secrets.token_hex(8)}"
         try:
             with self._faults.said():
-                head = self._s3().head_bucket(Bucket=self._location.bucket)
+                head = self._s3().list_objects_v2(Bucket=self._location.bucket, Prefix=self._location.prefix, MaxKeys=1)
             if not self.create(name, b"doctor") or self.read(None, name) != b"doctor":
                 raise StoreError(f"the client data store {self.url} does not give back what was just written to it")
             with self._faults.said():

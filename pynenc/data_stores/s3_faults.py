@@ -30,6 +30,11 @@ def is_missing(error: BaseException) -> bool:
     return code_of(error) in _MISSING
 
 
+def is_unexplained(error: BaseException) -> bool:
+    """Whether the server refused without saying why, as it must in answer to HEAD."""
+    return code_of(error) in ("400", "403", "301")
+
+
 class Faults:
     """Turns errors of the client library into ours."""
 

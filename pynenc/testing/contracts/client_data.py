@@ -69,7 +69,7 @@ class ClientDataStoreContract:
 
         seen = race(9, act)
 
-        assert [got for got in seen[:6]] == [[values[number % 3]] for number in range(6)]
+        assert seen[:6] == [[values[number % 3]] for number in range(6)]
         assert all(got in (None, values[number % 3]) for number in range(6, 9) for got in seen[number])
 
     def test_what_was_last_written_before_an_instant_is_collected(
