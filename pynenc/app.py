@@ -275,7 +275,7 @@ class Pynenc(Limiting, Pausing):
         """
         from pynenc.core.data_routing import collect_unnamed
 
-        return run(collect_unnamed(self.client_data_store, self.backend))
+        return run(collect_unnamed(self))
 
     # --- middleware ---
 
@@ -495,7 +495,7 @@ class Pynenc(Limiting, Pausing):
         """Where large values are kept, and read."""
         from pynenc.core.data_routing import RoutedDataStore
 
-        return RoutedDataStore(self.backend.client_data_store, self.data_store_apart)
+        return RoutedDataStore(self)
 
     @cached_property
     def data_store_apart(self) -> ClientDataStore | None:
@@ -516,7 +516,7 @@ class Pynenc(Limiting, Pausing):
         client = self.__dict__.pop("client", None)
         if client is not None:
             client.close()
-        for part in ("submitter", "run_times", "payloads", "client_data_store"):
+        for part in ("submitter", "run_times", "payloads"):
             self.__dict__.pop(part, None)
         if close := getattr(self.__dict__.pop("data_store_apart", None), "close", None):
             close()

@@ -24,6 +24,7 @@ from pynenc.ports.transaction import Transaction
 from pynenc.scheduling.ranks import checked_rank
 
 if TYPE_CHECKING:
+    from pynenc.core.payloads import Payloads
     from pynenc.core.run_times import RunTimes
     from pynenc.middleware.events import SubmittedCall
     from pynenc.middleware.registry import Hooks
@@ -149,6 +150,7 @@ class Submitter:
     ) -> Op[list[SubmitReply]]:
         if self._scheduler.wants_run_times:
             yield from self._run_times.refresh()
+        carried = yield from _offloaded(calls)
         now_us = self._clock()
         items: list[Submission] = []
         terms: dict[tuple[int, bool], TaskTerms] = {}
@@ -158,11 +160,8 @@ class Submitter:
             known = terms.get(alike)
             if known is None:
                 known = terms[alike] = self._terms(call, context, now_us)
-            arguments = call.sealed
-            if not task.payloads.fits(arguments):
-                arguments = yield from task.payloads.offload(arguments)
             meta = told[place].encode_carrier() if told else b""
-            items.append(self._submission(call, known, ids[place], arguments, meta, context))
+            items.append(self._submission(call, known, ids[place], carried[place], meta, context))
         replies = yield from self._hand_over(calls, items)
         for each, reply in zip(told, replies, strict=False):
             each.answered(reply)
@@ -259,6 +258,20 @@ def idempotency(task_id: str, key: str) -> Dedupe:
 def cached_result(task_id: str, arguments: bytes) -> Dedupe:
     """Return the deduplication of a task whose results are reused: the same call while its result is good."""
     return Dedupe(_digest(b"cache", task_id, arguments), DedupePhase.WHILE_GOOD)
+
+
+def _offloaded(calls: Sequence[PreparedCall]) -> Op[list[bytes]]:
+    """Return what the records of these calls carry of their arguments, once all that is large is kept elsewhere."""
+    carried = [call.sealed for call in calls]
+    large: dict[Payloads, list[int]] = {}
+    for place, call in enumerate(calls):
+        if not call.task.payloads.fits(call.sealed):
+            large.setdefault(call.task.payloads, []).append(place)
+    for payloads, places in large.items():
+        kept = yield from payloads.offload_many([carried[place] for place in places])
+        for place, arguments in zip(places, kept, strict=True):
+            carried[place] = arguments
+    return carried
 
 
 def _call_key(call: PreparedCall) -> bytes:

@@ -8,13 +8,14 @@ price: a value that is written on several days is kept once for each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 
 from pynenc.clock import system_clock_us
 from pynenc.data_stores.cache import NO_CACHE, Cache
 from pynenc.data_stores.parcels import Damaged, unwrap, wrap
-from pynenc.data_stores.threads import InThread, Threads
+from pynenc.data_stores.threads import InThread, InThreads, Threads
 from pynenc.errors import StoreCorrupted, StoreError
 from pynenc.io import Op
 from pynenc.ports.backend import ClockUs, Finding
@@ -56,6 +57,10 @@ class ObjectDataStore(ClientDataStore):
     def put(self, key: bytes, data: bytes) -> Op[bytes]:
         reference: bytes = yield self._request(lambda: self._put(key, data))
         return reference
+
+    def put_many(self, items: Sequence[tuple[bytes, bytes]]) -> Op[list[bytes]]:
+        references: list[bytes] = yield InThreads(self._threads, [partial(self._put, *item) for item in items])
+        return references
 
     def get(self, reference: bytes) -> Op[bytes | None]:
         data: bytes | None = yield self._request(lambda: self._get(reference))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -51,3 +51,31 @@ class InThread:
         import asyncio
 
         return await asyncio.get_running_loop().run_in_executor(self._threads.pool(), self._function)
+
+
+class InThreads:
+    """A request that several functions answer at the same time; the reply is the list of their answers."""
+
+    __slots__ = ("_functions", "_threads")
+
+    def __init__(self, threads: Threads, functions: Sequence[Callable[[], Any]]) -> None:
+        self._threads = threads
+        self._functions = functions
+
+    def send(self) -> list[Any]:
+        if len(self._functions) == 1:
+            return [self._functions[0]()]
+        pool = self._threads.pool()
+        futures = [pool.submit(function) for function in self._functions]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            # After an error; those that are at work end by themselves.
+            for future in futures:
+                future.cancel()
+
+    async def asend(self) -> list[Any]:
+        import asyncio
+
+        loop, pool = asyncio.get_running_loop(), self._threads.pool()
+        return await asyncio.gather(*(loop.run_in_executor(pool, function) for function in self._functions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
 
 from pynenc.io import Op
@@ -32,6 +33,19 @@ class ClientDataStore(Protocol):
         Raises:
             StoreError: it is not kept.
         """
+
+    def put_many(self, items: Sequence[tuple[bytes, bytes]]) -> Op[list[bytes]]:
+        """Keep several values, each with its key; return their references, in order.
+
+        A store for which one takes long keeps them at the same time. If it fails, some may be kept.
+
+        Raises:
+            StoreError: one of them is not kept.
+        """
+        references = []
+        for key, data in items:
+            references.append((yield from self.put(key, data)))
+        return references
 
     @abstractmethod
     def get(self, reference: bytes) -> Op[bytes | None]:

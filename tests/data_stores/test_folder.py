@@ -8,13 +8,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pynenc.data_stores.objects import ObjectDataStore
 from pynenc.data_stores.opening import open_data_store
 from pynenc.data_stores.parcels import key_of
-from pynenc.errors import ConfigurationError, StoreCorrupted, StoreError, StoreFull, StoreUnavailable
+from pynenc.errors import ConfigurationError, StoreCorrupted, StoreError, StoreUnavailable
 from pynenc.io import run
 from pynenc.testing.clock import FakeClock
 
@@ -172,16 +173,21 @@ def test_a_file_is_synced_before_its_name_and_the_name_before_the_answer(
     run(store.put(key_of(b"before"), b"before"))
     done: list[str] = []
     fsync, rename = os.fsync, os.rename
-    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(_kind(fd)), fsync(fd)))
-    monkeypatch.setattr(os, "rename", lambda *a, **k: (done.append("rename"), rename(*a, **k)))
+
+    def note_sync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def note_rename(*names: Any, **folders: Any) -> None:
+        done.append("rename")
+        rename(*names, **folders)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "rename", note_rename)
 
     run(store.put(key_of(b"before!"), b"before!"))
 
     assert done[-3:] == ["file", "rename", "folder"]
-
-
-def _kind(descriptor: int) -> str:
-    return "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
 
 
 def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
@@ -201,7 +207,6 @@ def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
 
     assert "make room there" in done.stdout
     assert files_in(tmp_path) == []
-    assert StoreFull.__doc__
 
 
 def test_nothing_is_removed_for_another_store_of_invocations(tmp_path: Path) -> None:

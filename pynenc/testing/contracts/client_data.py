@@ -56,6 +56,16 @@ class ClientDataStoreContract:
         assert again == first
         assert perform(data.get(first)) == TEXT
 
+    def test_several_values_at_once_come_back_each_by_its_reference(
+        self, data: ClientDataStore, perform: Perform
+    ) -> None:
+        values = [b"%d" % number * 50_000 for number in range(20)]
+
+        references = perform(data.put_many([(key_of(value), value) for value in values]))
+
+        assert [perform(data.get(reference)) for reference in references] == values
+        assert perform(data.put_many([])) == []
+
     def test_racing_writers_and_readers_see_data_whole_or_not_at_all(self, data: ClientDataStore) -> None:
         values = [bytes([number]) * 300_000 for number in range(3)]
         references = [run(data.put(key_of(b"%d" % number), b"%d" % number)) for number in range(3)]
