@@ -59,7 +59,17 @@ def open_data_store(url: str, *, app_id: str, backend: Backend) -> ClientDataSto
     from pynenc.data_stores.opening import open_data_store as opened
 
     durable = backend.capabilities.durability != "none"
-    return opened(url, app_id=app_id, owner=backend.url, durable=durable)
+    return opened(url, app_id=app_id, owner=identity_of(backend), durable=durable)
+
+
+def identity_of(backend: Backend) -> str:
+    """Return what tells a store of invocations from all others that may keep values in the same place."""
+    if urlsplit(backend.url).scheme not in _EMBEDDED:
+        return backend.url
+    import socket
+
+    # The same path on another machine is another file.
+    return f"{backend.url} on {socket.gethostname()}"
 
 
 def stores_with_gates() -> list[str]:

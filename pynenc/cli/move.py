@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
 import click
 
 from pynenc.cli.context import State, print_json, with_state
 from pynenc.cli.progress import progress
-from pynenc.composition import open_backend
+from pynenc.composition import identity_of, open_backend
 from pynenc.core.moving import Move, Moved
-from pynenc.errors import ConfigurationError
+from pynenc.errors import ConfigurationError, StoreError
+from pynenc.io import run
 from pynenc.ports.backend import Backend
+
+if TYPE_CHECKING:
+    from pynenc.app import Pynenc
 
 
 @click.command()
@@ -43,7 +48,20 @@ def move(state: State, source: str, target: str, wait_s: float, abandon: bool, y
             _tell(state, out, into, None)
             return
         _confirm(f"everything of app {app_id!r} from {out.url} to {into.url}", yes=yes)
-        _tell(state, out, into, _carry(out, into, wait_s))
+        moved = _carry(out, into, wait_s)
+        _hand_over(state.app(), out, into)
+        _tell(state, out, into, moved)
+
+
+def _hand_over(app: Pynenc, out: Backend, into: Backend) -> None:
+    """Tell the client data store, if the app has one of its own, where the references to its values are now."""
+    hand_over = getattr(app.data_store_apart, "hand_over", None)
+    if hand_over is None:
+        return
+    try:
+        run(hand_over(identity_of(out), identity_of(into)))
+    except (StoreError, ConfigurationError) as error:
+        click.echo(f"the client data store was not told, `pynenc doctor` says what to do then: {error}", err=True)
 
 
 def _open(url: str, app_id: str) -> Backend:

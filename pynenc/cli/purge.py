@@ -39,7 +39,7 @@ def purge(state: State, final_only: bool, older_than: float | None, yes: bool) -
     number = _purge_final(app, older_than or 0.0) if final_only else run(app.backend.state_backend.purge(None))
     values, complaint = _collect(app)
     if state.as_json:
-        print_json({"purged": number, "values_removed": values})
+        print_json({"purged": number, **({"values_removed": values} if app.data_store_apart else {})})
         return
     click.echo(f"{number} invocations forgotten")
     if complaint:

@@ -87,6 +87,12 @@ class FolderPlace(ObjectPlace):
             self._sync(folder)
             return True
 
+    def remove(self, name: str) -> None:
+        with self._said("written to"), self._opened() as folder:
+            if folder is not None:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=folder)
+
     def read(self, group: str | None, name: str) -> bytes | None:
         parts = () if group is None else (group, name[:2])
         with self._said("read"), self._opened(*parts) as folder:

@@ -70,6 +70,11 @@ class ObjectDataStore(ClientDataStore):
         went: int = yield self._request(lambda: self._collect(before_us))
         return went
 
+    def hand_over(self, old: str, new: str) -> Op[bool]:
+        """Go on for the store of invocations `new` if this was for `old`, whose references it has now."""
+        changed: bool = yield self._request(lambda: self._hand_over(old, new))
+        return changed
+
     def diagnose(self) -> Op[list[Finding]]:
         """Check the health of the place for `pynenc doctor`."""
         findings: list[Finding] = yield self._request(self._diagnose)
@@ -133,6 +138,12 @@ class ObjectDataStore(ClientDataStore):
         self._place.create(_OWNER, self._owner.encode())
         found = self._place.read(None, _OWNER)
         return self._owner if found is None else found.decode("utf-8", "replace")
+
+    def _hand_over(self, old: str, new: str) -> bool:
+        if self._place.read(None, _OWNER) != old.encode():
+            return False
+        self._place.remove(_OWNER)
+        return self._place.create(_OWNER, new.encode())
 
     def _diagnose(self) -> list[Finding]:
         findings = self._place.diagnose()

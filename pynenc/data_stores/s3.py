@@ -80,6 +80,10 @@ class S3Place(ObjectPlace):
                 raise
             return True
 
+    def remove(self, name: str) -> None:
+        with self._faults.said():
+            self._s3().delete_object(Bucket=self._location.bucket, Key=self._location.prefix + name)
+
     def read(self, group: str | None, name: str) -> bytes | None:
         key = self._location.prefix + name if group is None else self._key(group, name)
         for left in reversed(range(self._location.attempts)):
@@ -146,8 +150,7 @@ class S3Place(ObjectPlace):
                 head = self._s3().list_objects_v2(Bucket=self._location.bucket, Prefix=self._location.prefix, MaxKeys=1)
             if not self.create(name, b"doctor") or self.read(None, name) != b"doctor":
                 raise StoreError(f"the client data store {self.url} does not give back what was just written to it")
-            with self._faults.said():
-                self._s3().delete_object(Bucket=self._location.bucket, Key=self._location.prefix + name)
+            self.remove(name)
         except (StoreError, ConfigurationError) as error:
             return [Finding(level="error", subject="client data", detail=str(error))]
         return self._clocks(head)

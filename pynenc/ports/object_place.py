@@ -34,6 +34,10 @@ class ObjectPlace(Protocol):
         """Make an object outside of all groups unless there is one; whether this made it."""
 
     @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove an object outside of all groups, if there is one."""
+
+    @abstractmethod
     def read(self, group: str | None, name: str) -> bytes | None:
         """Return the content of an object, None if there is none; `group` None: of one outside of all groups."""
 
