@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pynenc.context import current_transaction
+from pynenc.core.keeping_values import KeepingValues
 from pynenc.core.limiting import Limiting
 from pynenc.core.pausing import Pausing
-from pynenc.errors import NotYetAvailable, PynencError, TaskNotFound
-from pynenc.io import run
+from pynenc.errors import NotYetAvailable, TaskNotFound
 from pynenc.task import DirectTask, Task, TaskDecorator
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Pynenc(Limiting, Pausing):
+class Pynenc(Limiting, Pausing, KeepingValues):
     """An application: its tasks, its configuration, and the store they live in.
 
     `Pynenc()` needs nothing: an SQLite file `.pynenc/<app_id>.db` in the working folder, usable from any process
@@ -255,27 +255,6 @@ class Pynenc(Limiting, Pausing):
         from pynenc.core.dead_letters import DeadLetters
 
         return DeadLetters(self)
-
-    def purge(self) -> int:
-        """Forget every invocation of this app, live ones too; return how many.
-
-        What a client data store of its own keeps goes as far as nobody may be submitting it just now: within two days.
-        """
-        number = run(self.backend.state_backend.purge(None))
-        try:
-            self.collect_client_data()
-        except PynencError as error:
-            self.logger.warning("the large values of what was forgotten stay for now: %s", error)
-        return number
-
-    def collect_client_data(self) -> int:
-        """Remove large values that no known invocation can name from the client data store; return how many.
-
-        Runners do so every hour. Values that are kept in the store of the invocations go with them.
-        """
-        from pynenc.core.data_routing import collect_unnamed
-
-        return run(collect_unnamed(self))
 
     # --- middleware ---
 
@@ -489,23 +468,6 @@ class Pynenc(Limiting, Pausing):
     def broker(self) -> OrchestratorView:
         """Published name: the ready index is part of the orchestrator's store."""
         return self.orchestrator
-
-    @cached_property
-    def client_data_store(self) -> ClientDataStore:
-        """Where large values are kept, and read."""
-        from pynenc.core.data_routing import RoutedDataStore
-
-        return RoutedDataStore(self)
-
-    @cached_property
-    def data_store_apart(self) -> ClientDataStore | None:
-        """The client data store that is not the store of the invocations; None: there is none."""
-        from pynenc.composition import open_data_store
-
-        url = self.conf.client_data_store
-        if self._data_choice is not None or not url:
-            return self._data_choice
-        return open_data_store(url, app_id=self.app_id, backend=self.backend)
 
     @property
     def trigger(self) -> Any:
