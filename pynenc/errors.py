@@ -383,6 +383,12 @@ class StoreCorrupted(StoreError):
     code = "store_corrupted"
 
 
+class DataOutOfReach(StoreUnavailable):
+    """A large value cannot be read where it is kept; the text says why."""
+
+    code = "data_out_of_reach"
+
+
 class ResultNotKept(StoreError):
     """A body ended well, but its result could not be kept; the text says why and what to do."""
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from pynenc.call import Call, Link
 from pynenc.core.outcomes import value_of
-from pynenc.errors import InvalidTaskOptionsError, InvocationNotFound, TaskError
+from pynenc.core.patience import OutOfReach
+from pynenc.errors import DataOutOfReach, InvalidTaskOptionsError, InvocationNotFound, TaskError
 from pynenc.invocation.base import BaseInvocation
 from pynenc.io import Op, arun, run
 from pynenc.model.ids import InvocationId, id_text, parse_id
@@ -72,7 +73,12 @@ def _values(app: Pynenc, wanted: ResultsOf) -> Op[Any]:
             if snapshot is None:
                 raise InvocationNotFound(f"the result of invocation {id_text(each)} was purged")
             outcome = snapshot.outcome
-            if outcome is not None and (outcome.status is InvocationStatus.SUCCESS or not wanted.several):
+            if outcome is not None and outcome.status is InvocationStatus.SUCCESS:
+                try:
+                    values.append((yield from value_of(app.get_task(snapshot.call.task_id), outcome)))
+                except DataOutOfReach as error:
+                    raise OutOfReach(str(error)) from error
+            elif outcome is not None and not wanted.several:
                 values.append((yield from value_of(app.get_task(snapshot.call.task_id), outcome)))
     return values if wanted.several else values[0]
 

@@ -16,11 +16,11 @@ from pynenc.core.settling import failure, limit_error, retry_or_failure, timeout
 from pynenc.errors import (
     Cancel,
     ConfigurationError,
+    DataOutOfReach,
     ResultNotKept,
     Retry,
     RetryError,
     RunnerStopped,
-    StoreCorrupted,
     StoreError,
     TaskNotFound,
 )
@@ -202,19 +202,18 @@ class TaskExecution(AttemptExecution):
         """Return the arguments.
 
         Raises:
-            OutOfReach: they are kept where nothing answers, and did not within a few seconds.
+            OutOfReach: they are kept where nothing answers, and nothing did within a few seconds.
         """
         token = decoding_app.set(self._app)
         try:
             args, kwargs = yield from patiently(
                 lambda: task.payloads.decode_arguments(claim.arguments),
+                on=DataOutOfReach,
                 for_s=min(_FETCH_S, self._app.conf.client_data_patience),
                 stopping=lambda: link.stopping is not None,
                 what=f"reading the arguments of {id_text(claim.invocation_id)}",
             )
-        except StoreCorrupted:
-            raise
-        except (StoreError, ConfigurationError) as error:
+        except (DataOutOfReach, ConfigurationError) as error:
             raise OutOfReach(str(error)) from error
         finally:
             decoding_app.reset(token)
@@ -233,6 +232,7 @@ class TaskExecution(AttemptExecution):
             return (
                 yield from patiently(
                     lambda: task.payloads.offload(sealed),
+                    on=StoreError,
                     for_s=patience_s,
                     stopping=lambda: link.stopping is not None,
                     what=f"keeping the result of {id_text(claim.invocation_id)}",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeVar
 
-from pynenc.errors import StoreCorrupted, StoreError
+from pynenc.errors import StoreCorrupted
 from pynenc.io import Op
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ class Pause:
 def patiently(
     attempt: Callable[[], Op[T]],
     *,
+    on: type[Exception] | tuple[type[Exception], ...],
     for_s: float,
     stopping: Callable[[], bool],
     what: str,
@@ -51,12 +52,13 @@ def patiently(
     """Perform what `attempt` returns, again and again while the store fails; return what comes of it.
 
     Args:
+        on: what waiting may mend, but for `StoreCorrupted`.
         for_s: how long to go on; the last error is raised then.
         stopping: whether the run is to end, so that there is nothing to wait for.
         what: is being done, for the log.
 
     Raises:
-        StoreError: it still fails, or it is one that waiting does not mend.
+        Exception: it still fails, or fails in a way that waiting does not mend.
     """
     until_s, bound_s, said = clock() + for_s, _FIRST_S, False
     while True:
@@ -64,7 +66,7 @@ def patiently(
             result = yield from attempt()
         except StoreCorrupted:
             raise
-        except StoreError as error:
+        except on as error:
             pause_s = (rng or Random()).uniform(bound_s / 2, bound_s)
             if stopping() or clock() + pause_s > until_s:
                 raise

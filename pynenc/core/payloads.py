@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from pynenc.errors import SerializationError
+from pynenc.errors import DataOutOfReach, SerializationError, StoreCorrupted, StoreError
 from pynenc.io import Op
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.ports.serializer import Serializer
@@ -174,7 +174,12 @@ class Payloads:
         return serializer, data
 
     def _fetch(self, reference: bytes) -> Op[bytes]:
-        data = yield from self._data.get(reference)
+        try:
+            data = yield from self._data.get(reference)
+        except StoreCorrupted:
+            raise
+        except StoreError as error:
+            raise DataOutOfReach(str(error)) from error
         if data is None:
             raise SerializationError(f"its data {reference.hex()} is gone from the client data store")
         return data

@@ -16,8 +16,9 @@ from pynenc.composition import open_backend
 from pynenc.data_stores.folder import FolderPlace
 from pynenc.data_stores.objects import ObjectDataStore
 from pynenc.data_stores.opening import open_data_store
-from pynenc.errors import ConfigurationError, ResultNotKept, StoreUnavailable
+from pynenc.errors import ConfigurationError, ResultNotKept, SerializationError, StoreUnavailable
 from pynenc.io import Op, run
+from pynenc.model.ids import parse_id
 from pynenc.model.records import ListFilter
 from pynenc.ports.backend import Backend
 from pynenc.ports.client_data_store import ClientDataStore
@@ -199,6 +200,7 @@ class Moody(ClientDataStore):
     def __init__(self, folder: Path) -> None:
         self._inner = open_data_store(f"file://{folder}", app_id="tests", owner="memory://")
         self.failures = 0
+        self.fails_reading = False
         self.failed = threading.Semaphore(0)
 
     def put(self, key: bytes, data: bytes) -> Op[bytes]:
@@ -206,6 +208,8 @@ class Moody(ClientDataStore):
         return self._inner.put(key, data)
 
     def get(self, reference: bytes) -> Op[bytes | None]:
+        if self.fails_reading:
+            self.failures = 1
         self._answer()
         return self._inner.get(reference)
 
@@ -286,6 +290,31 @@ def test_a_body_whose_arguments_are_out_of_reach_is_handed_back_uncounted(folder
     assert not waiting.status.is_final()
     assert snapshot.control.attempt == 0
     assert any("out of reach: it is out for lunch" in attempt.detail for attempt in snapshot.attempts)
+
+
+def test_a_body_whose_arguments_are_results_out_of_reach_is_handed_back_uncounted(folder: Path) -> None:
+    app, moody = moody_app(folder, client_data_patience=0)
+    make, measure = app.task(data_app.make.func), app.task(data_app.measure.func)
+    last = app.chain(make.call(LARGE, "x"), measure.link(mark="y"))
+    moody.fails_reading = True
+
+    with app.running():
+        assert moody.failed.acquire(timeout=60)
+
+    snapshot = run(app.backend.state_backend.snapshots([parse_id(last.invocation_id)]))[0]
+    assert snapshot is not None
+    assert snapshot.control is not None
+    assert any("out of reach: it is out for lunch" in attempt.detail for attempt in snapshot.attempts)
+
+
+def test_arguments_that_are_gone_are_a_failure(app: Pynenc, folder: Path) -> None:
+    double = app.task(data_app.double.func)
+    lost = double("x" * LARGE)
+    for file in files_in(folder):
+        file.unlink()
+
+    with app.running(), pytest.raises(SerializationError, match="is gone from the client data store"):
+        lost.get(timeout=60)
 
 
 def test_a_runner_that_stops_hands_over_what_waits_for_its_result_to_be_kept(folder: Path) -> None:
