@@ -66,6 +66,8 @@ FROM_TEXT: dict[str, tuple[str, Any]] = {
     "durability": ("full", "full"),
     "min_size_to_cache": ("2048", 2048),
     "client_data_threshold": ("none", None),
+    "client_data_store": ("file:///mnt/values", "file:///mnt/values"),
+    "client_data_patience": ("2min", 120.0),
     "disable_client_data_store": ("true", True),
     "trigger_task_modules": ("[]", ()),
     "retention_days": ("1.5", 1.5),

@@ -67,6 +67,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda b: b.serializer_json_pickle(), {"serializer_cls": "JsonPickleSerializer"}),
         (lambda b: b.serializer_pickle(), {"serializer_cls": "PickleSerializer"}),
         (lambda b: b.mem_client_data_store(512), {"client_data_threshold": 512}),
+        (lambda b: b.client_data_store("file:///mnt"), {"client_data_store": "file:///mnt"}),
         (lambda b: b.disable_client_data_store(), {"client_data_threshold": None}),
         (lambda b: b.disable_client_data_store().mem_client_data_store(512), {"client_data_threshold": 512}),
         (lambda b: b.mem_trigger(30), {"trigger_cls": "MemTrigger", "scheduler_interval_seconds": 30}),
