@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,6 +195,28 @@ def test_a_submission_whose_values_cannot_be_kept_creates_nothing(app: Pynenc, f
         double.parallelize([("small",), ("x" * LARGE,)])
 
     assert run(app.backend.state_backend.count()) == 0
+
+
+def test_a_submitter_that_is_killed_after_its_value_was_kept_leaves_only_that(app: Pynenc, folder: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pynenc import Pynenc\n"
+        "app = Pynenc(sys.argv[1], app_id='tests', client_data_store=sys.argv[2])\n"
+        "app.control.submit = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "@app.task\n"
+        "def double(text): ...\n"
+        "double('x' * 200_000)\n"
+    )
+
+    died = subprocess.run([sys.executable, "-c", script, app.conf.url, f"file://{folder}"], check=False)
+
+    assert died.returncode == -signal.SIGKILL
+    assert run(app.backend.state_backend.count()) == 0
+    (left,) = files_in(folder)
+    assert app.collect_client_data() == 0
+    left.parent.parent.rename(left.parent.parent.with_name("2026-01-01"))
+    assert app.collect_client_data() == 1
+    assert files_in(folder) == []
 
 
 class Moody(ClientDataStore):

@@ -104,13 +104,19 @@ def test_parts_that_a_writer_left_are_swept_after_two_days(url: str, client: Any
     assert not client.list_multipart_uploads(Bucket="pynenc-tests", Prefix=prefix).get("Uploads")
 
 
-def test_the_server_encrypts_what_the_url_says(url: str, client: Any) -> None:
-    store = opened(f"{url}&sse=AES256")
+@pytest.mark.parametrize(
+    ("option", "encrypted"), [("sse=AES256", ("AES256", None)), ("sse=aws:kms&kms_key=our-key", ("aws:kms", "our-key"))]
+)
+def test_the_server_encrypts_as_the_url_says(
+    url: str, client: Any, option: str, encrypted: tuple[str, str | None]
+) -> None:
+    store = opened(f"{url}&{option}")
 
     reference = run(store.put(key_of(VALUE), VALUE))
 
     (name,) = objects(client, url)
-    assert client.head_object(Bucket="pynenc-tests", Key=name)["ServerSideEncryption"] == "AES256"
+    head = client.head_object(Bucket="pynenc-tests", Key=name)
+    assert (head["ServerSideEncryption"], head.get("SSEKMSKeyId")) == encrypted
     assert run(store.get(reference)) == VALUE
 
 
