@@ -135,8 +135,10 @@ class ObjectDataStore(ClientDataStore):
 
     def _claim(self) -> str:
         """Return whose references the objects are for: ours from now on, if nobody's so far."""
-        self._place.create(_OWNER, self._owner.encode())
         found = self._place.read(None, _OWNER)
+        if found is None:
+            self._place.create(_OWNER, self._owner.encode())
+            found = self._place.read(None, _OWNER)
         return self._owner if found is None else found.decode("utf-8", "replace")
 
     def _hand_over(self, old: str, new: str) -> bool:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from pynenc.data_stores.s3_faults import Faults, code_of, is_missing, is_unexplained
@@ -26,6 +27,9 @@ _AT_ONCE = 1_000
 """Objects that one request removes at most."""
 _CONNECTIONS = 32
 _SKEW_S = 300.0
+_THERE_ALREADY = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_UNKNOWN_THERE = ("NotImplemented", "501")
+"""What servers say that do not have all of S3: a condition on a write, a list of what is unfinished."""
 
 
 class S3Place(ObjectPlace):
@@ -65,19 +69,18 @@ class S3Place(ObjectPlace):
                 self._s3().put_object(Bucket=self._location.bucket, Key=key, Body=content, **self._location.encryption)
 
     def create(self, name: str, content: bytes) -> bool:
+        what = {"Bucket": self._location.bucket, "Key": self._location.prefix + name, "Body": content}
         with self._faults.said():
             try:
-                self._s3().put_object(
-                    Bucket=self._location.bucket,
-                    Key=self._location.prefix + name,
-                    Body=content,
-                    IfNoneMatch="*",
-                    **self._location.encryption,
-                )
+                self._s3().put_object(**what, IfNoneMatch="*", **self._location.encryption)
             except Exception as error:
-                if code_of(error) in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+                if code_of(error) in _THERE_ALREADY:
                     return False
-                raise
+                if code_of(error) not in _UNKNOWN_THERE:
+                    raise
+                if self.read(None, name) is not None:
+                    return False
+                self._s3().put_object(**what, **self._location.encryption)
             return True
 
     def remove(self, name: str) -> None:
@@ -133,12 +136,19 @@ class S3Place(ObjectPlace):
     def sweep(self, *, before_us: int) -> None:
         limit = datetime.fromtimestamp(before_us / 1e6, UTC)
         with self._faults.said():
-            for page in self._pages("list_multipart_uploads", Prefix=self._location.prefix):
-                for each in page.get("Uploads", ()):
-                    if each["Initiated"] < limit:
-                        self._s3().abort_multipart_upload(
-                            Bucket=self._location.bucket, Key=each["Key"], UploadId=each["UploadId"]
-                        )
+            try:
+                found = [
+                    {"Bucket": self._location.bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
+                    for page in self._pages("list_multipart_uploads", Prefix=self._location.prefix)
+                    for each in page.get("Uploads", ())
+                    if each["Initiated"] < limit
+                ]
+            except Exception as error:
+                if code_of(error) not in _UNKNOWN_THERE:
+                    raise
+                found = []
+            for upload in found:
+                self._s3().abort_multipart_upload(**upload)
 
     def name_of(self, group: str, name: str) -> str:
         return f"s3://{self._location.bucket}/{self._key(group, name)}"
@@ -190,9 +200,9 @@ class S3Place(ObjectPlace):
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return Session(profile=location.profile).create_client(
-            "s3", region_name=location.region, endpoint_url=location.endpoint, config=config
-        )
+        session = Session(profile=location.profile)
+        session.register_component("data_loader", _descriptions())
+        return session.create_client("s3", region_name=location.region, endpoint_url=location.endpoint, config=config)
 
     def _key(self, group: str, name: str) -> str:
         return f"{self._location.prefix}{group}/{name}"
@@ -240,3 +250,11 @@ class S3Place(ObjectPlace):
                 remedy="set the clock (NTP): signatures expire, and values are filed under the wrong day",
             )
         ]
+
+
+@cache
+def _descriptions() -> Any:
+    """Return what reads the client library's descriptions of services, which takes most of the time of a client."""
+    from botocore.loaders import create_loader
+
+    return create_loader()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-import pytest
-
 from pynenc.io import run
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.testing.clock import FakeClock
@@ -23,30 +21,24 @@ def key_of(data: bytes) -> bytes:
 class ClientDataStoreContract:
     """Fixtures: `data` (an empty store that uses `clock`), `clock` (a `FakeClock`), `perform`."""
 
-    @pytest.mark.parametrize("value", [bytes(range(256)) * 4_096, TEXT, b"", b"\0"], ids=["1 MiB", "text", "none", "0"])
-    def test_data_comes_back_byte_for_byte(self, data: ClientDataStore, perform: Perform, value: bytes) -> None:
-        reference = perform(data.put(key_of(value), value))
-
-        assert perform(data.get(reference)) == value
-
-    def test_a_reference_begins_with_the_key_and_fits_an_envelope(
+    def test_data_comes_back_byte_for_byte_by_a_reference_that_begins_with_its_key(
         self, data: ClientDataStore, perform: Perform
     ) -> None:
-        reference = perform(data.put(key_of(TEXT), TEXT))
+        for value in (bytes(range(256)) * 4_096, TEXT, b"", b"\0"):
+            reference = perform(data.put(key_of(value), value))
 
-        assert reference[:32] == key_of(TEXT)
-        assert len(reference) <= 48
+            assert perform(data.get(reference)) == value
+            assert reference[:32] == key_of(value)
+            assert len(reference) <= 48
 
     def test_what_was_never_put_is_none(self, data: ClientDataStore, perform: Perform) -> None:
         there = perform(data.put(key_of(TEXT), TEXT))
 
         assert perform(data.get(bytes(32) + there[32:])) is None
 
-    @pytest.mark.parametrize("place", [b"", b"\0", b"../../../../x", bytes(range(16)), b"\xff" * 16, b"\xff\xff"])
-    def test_a_reference_that_no_store_made_is_none(
-        self, data: ClientDataStore, perform: Perform, place: bytes
-    ) -> None:
-        assert perform(data.get(b"/etc/passwd\n".rjust(32, b".") + place)) is None
+    def test_a_reference_that_no_store_made_is_none(self, data: ClientDataStore, perform: Perform) -> None:
+        for place in (b"", b"\0", b"../../../../x", bytes(range(16)), b"\xff" * 16, b"\xff\xff"):
+            assert perform(data.get(b"/etc/passwd\n".rjust(32, b".") + place)) is None
 
     def test_the_same_is_the_same_whoever_puts_it(self, data: ClientDataStore, perform: Perform) -> None:
         first = perform(data.put(key_of(TEXT), TEXT))
