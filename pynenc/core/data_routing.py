@@ -65,6 +65,16 @@ class RoutedDataStore(ClientDataStore):
         return 0 if apart is None else (yield from apart.collect(before_us=before_us))
 
 
+class NearDataStore(RoutedDataStore):
+    """Writes to the store of invocations: for what is not large, but many calls name."""
+
+    def put(self, key: bytes, data: bytes) -> Op[bytes]:
+        return self._stores.backend.client_data_store.put(key, data)
+
+    def put_many(self, items: Sequence[tuple[bytes, bytes]]) -> Op[list[bytes]]:
+        return self._stores.backend.client_data_store.put_many(items)
+
+
 def collect_unnamed(stores: DataStores) -> Op[int]:
     """Drop what no known invocation can name any more from the client data store apart; return how many went."""
     apart = stores.data_store_apart

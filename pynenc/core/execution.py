@@ -271,7 +271,7 @@ class TaskExecution(AttemptExecution):
             return Release(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=str(error), worker=link.worker)
         if isinstance(error, OutOfReach):
             return _later(claim, link, error)
-        if link.stopping is StopReason.CANCEL and _is_cancellation(error):
+        if link.stopping is StopReason.CANCEL and (_is_cancellation(error) or isinstance(error, ResultNotKept)):
             return _cancelled(claim, link, "cancelled while running")
         if link.stopping in _LIMITS:
             # Whatever it raised then: the interruption may have met code that turns it into another error, or loses it.

@@ -47,10 +47,13 @@ class Payloads:
         accepted: Mapping[str, Serializer],
         types: TypeRegistry,
         data: ClientDataStore,
+        near: ClientDataStore,
         threshold: int | None,
     ) -> None:
         """
         Args:
+            data: where large values go.
+            near: where values go that are not large, but shared by many calls.
             accepted: serializers by codec name that stored bytes may have been written with.
             threshold: bytes from which on a payload goes to the client data store; None: never.
         """
@@ -58,6 +61,7 @@ class Payloads:
         self._accepted = accepted
         self._types = types
         self._data = data
+        self._near = near
         self._threshold = threshold
         self._head = seal(serializer.codec, b"")
         """What is before everything that our own serializer wrote and a record carries itself."""
@@ -97,7 +101,8 @@ class Payloads:
             return value
         envelope = open_envelope(sealed)
         assert envelope.data is not None
-        return SharedValue((yield from self._store(envelope.codec, envelope.data)))
+        kept = yield from self._store(self._near if self.fits(sealed) else self._data, envelope.codec, envelope.data)
+        return SharedValue(kept)
 
     def encode_value(self, value: Any) -> Op[bytes]:
         """Return a sealed result, offloaded if it is large."""
@@ -140,7 +145,7 @@ class Payloads:
         envelope = open_envelope(sealed)
         if envelope.data is None:
             return sealed
-        return (yield from self._store(envelope.codec, envelope.data))
+        return (yield from self._store(self._data, envelope.codec, envelope.data))
 
     def offload_many(self, sealed: Sequence[bytes]) -> Op[list[bytes]]:
         """Do what `offload` does for each, with as little waiting as the client data store allows."""
@@ -156,8 +161,8 @@ class Payloads:
             carried[place] = seal_reference(codec, reference, len(data))
         return carried
 
-    def _store(self, codec: str, data: bytes) -> Op[bytes]:
-        reference = yield from self._data.put(_key_of(data), data)
+    def _store(self, place: ClientDataStore, codec: str, data: bytes) -> Op[bytes]:
+        reference = yield from place.put(_key_of(data), data)
         return seal_reference(codec, reference, len(data))
 
     def _open(self, sealed: bytes) -> Op[tuple[Serializer, bytes]]:
@@ -217,6 +222,7 @@ def compose_payloads(app: Pynenc, choice: str | Serializer | None, threshold: in
 
     Pickle is accepted only where the app or the task asks for it.
     """
+    from pynenc.core.data_routing import NearDataStore
     from pynenc.serializers.registry import serializer_by_name
 
     if choice is None:
@@ -231,5 +237,6 @@ def compose_payloads(app: Pynenc, choice: str | Serializer | None, threshold: in
         accepted=accepted,
         types=app.types,
         data=app.client_data_store,
+        near=NearDataStore(app),
         threshold=app.conf.client_data_threshold if threshold is None else threshold,
     )

@@ -115,8 +115,8 @@ class ObjectDataStore(ClientDataStore):
         except Damaged as error:
             raise StoreCorrupted(
                 f"the object {self._place.name_of(group, name)} of the client data store is damaged: {error}. Nothing "
-                "was changed or removed: put it back from a backup or an older version, or submit again the "
-                "invocation whose argument it is, or run again the one whose result it is"
+                "was changed or removed: put it back from a backup or an older version; or remove it, and submit again "
+                "the invocation whose argument it is, or run again the one whose result it is"
             ) from error
         self._cache.write(group, name, parcel)
         return data

@@ -187,8 +187,10 @@ class Runner:
         with self._lock:
             if self._loop is not None:
                 raise RunnerError(f"{type(self).__name__} runs already; one object runs once at a time")
+            # Says first what is wrong with its URL.
+            apart = self.app.data_store_apart
             self._loop = loop = self._make_loop()
-            if self.app.data_store_apart is not None:
+            if apart is not None:
                 self._collector = DataCollector(self.app.collect_client_data)
                 self._collector.start()
         return loop

@@ -23,6 +23,7 @@ from pynenc.errors import ConfigurationError, ResultNotKept, SerializationError,
 from pynenc.io import Op, run
 from pynenc.model.ids import parse_id
 from pynenc.model.records import ListFilter
+from pynenc.model.status import InvocationStatus
 from pynenc.ports.backend import Backend
 from pynenc.ports.client_data_store import ClientDataStore
 from pynenc.runners.collector import DataCollector
@@ -116,6 +117,15 @@ def test_every_runner_reads_arguments_and_keeps_results(runner: str, folder: Pat
         app.conf.client_data_store = ""
 
 
+def test_a_runner_says_at_its_start_what_is_wrong_with_the_url() -> None:
+    app = Pynenc("memory://", client_data_store="ftp://x", config_values={"runner_cls": "ThreadRunner"})
+
+    with pytest.raises(ConfigurationError, match="no client data store that Pynenc knows"):
+        app.runner.start()
+
+    assert not app.runner.is_running
+
+
 def test_what_many_calls_share_is_one_object(app: Pynenc, folder: Path) -> None:
     measure = app.task(data_app.measure.func)
 
@@ -124,6 +134,30 @@ def test_what_many_calls_share_is_one_object(app: Pynenc, folder: Path) -> None:
         assert list(group.results) == [LARGE] * 50
 
     assert len(files_in(folder)) == 1
+
+
+def test_what_many_calls_share_stays_with_them_unless_it_is_large(app: Pynenc, folder: Path) -> None:
+    measure = app.task(data_app.measure.func)
+
+    group = measure.parallelize([{"mark": str(number)} for number in range(5)], common_args={"text": "x" * 5_000})
+    with app.running():
+        assert list(group.results) == [5_000] * 5
+
+    assert files_in(folder) == []
+
+
+def test_a_cancelled_run_does_not_go_on_waiting_for_its_result_to_be_kept(folder: Path) -> None:
+    app, moody = moody_app(folder)
+    make = app.task(data_app.make.func)
+
+    moody.failures = 1_000_000
+    with app.running():
+        waiting = make(LARGE, "x")
+        assert moody.failed.acquire(timeout=60)
+        waiting.cancel()
+        assert waiting.wait(60)
+
+    assert waiting.status is InvocationStatus.CANCELLED
 
 
 def test_submitting_from_an_event_loop_does_not_hold_it_up(tmp_path: Path) -> None:
