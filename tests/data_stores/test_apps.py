@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,6 +32,7 @@ from pynenc.runners.collector import DataCollector
 from tests import data_places, stores
 from tests.data_stores import data_app
 from tests.data_stores.data_app import LARGE
+from tests.faults.proxy import FaultyProxy
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -309,6 +312,51 @@ def test_a_result_waits_for_its_store_and_its_body_runs_once(folder: Path, name:
 
     assert runs == [LARGE]
     assert moody.failures == 0
+
+
+def test_a_result_outlasts_a_bucket_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_places.log_in(monkeypatch)
+    url = data_places.fresh_data_url("s3", tmp_path)
+    endpoint = url.partition("endpoint=")[2].partition("&")[0]
+    host, port = endpoint.removeprefix("http://").split(":")
+    with FaultyProxy(host, int(port)) as proxy:
+        away = url.replace(endpoint, f"http://127.0.0.1:{proxy.port}") + "&attempts=1&call_timeout_s=0.2"
+        app = Pynenc("memory://", client_data_store=away, config_values={"runner_cls": "ThreadRunner"})
+        runs: list[str] = []
+
+        @app.task
+        def make(letter: str) -> str:
+            proxy.hold()
+            runs.append(letter)
+            return letter * LARGE
+
+        with waiting_for_a_line("keeping the result of") as said, app.running():
+            result = make("x")
+            assert said.wait(60)
+            proxy.heal()
+            assert result.get(timeout=60) == "x" * LARGE
+
+        assert runs == ["x"]
+        app.close()
+
+
+@contextmanager
+def waiting_for_a_line(begin: str) -> Iterator[threading.Event]:
+    """Give what is set once a line that begins so was logged."""
+    said = threading.Event()
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith(begin):
+                said.set()
+
+    watch = Watch()
+    logger = logging.getLogger("pynenc.core.patience")
+    logger.addHandler(watch)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(watch)
 
 
 def test_a_result_that_cannot_be_kept_becomes_a_dead_letter_that_says_so(folder: Path) -> None:
