@@ -75,6 +75,19 @@ def test_plain_submissions_stay_plain_beside_gated_ones(backend: Backend, client
     assert drain(backend) == 4
 
 
+def test_what_comes_while_a_limit_is_reached_waits_until_it_is_not(backend: Backend) -> None:
+    session = runner(backend)
+    submit(backend, ONE)
+    running = exchange(backend, session)
+    submit(backend, ONE)
+
+    meanwhile = exchange(backend, session)
+    afterwards = exchange(backend, session, *running)
+
+    assert (len(running), len(meanwhile), len(afterwards)) == (1, 0, 1)
+    assert run(backend.orchestrator.verify()) == []
+
+
 def _names(client: redis.Redis, letter: str) -> list[bytes]:
     """Return the keys of the app that begin so."""
     names: list[bytes] = [name for name in client.scan_iter("*}:*") if isinstance(name, bytes)]
