@@ -19,7 +19,7 @@ for _, id in ipairs(unpack_record(ARGV[2])) do
     local lane = engine.lane(r)
     if not seen['l' .. lane.key] then
       seen['l' .. lane.key] = true
-      listed[#listed + 1] = { lane.first or '', call('ZRANGE', P .. 'L' .. lane.key, 0, -1), lane.parked, lane.trial }
+      listed[#listed + 1] = { lane.first or '', engine.members_of(lane), lane.parked, lane.trial }
     end
   end
   if gated and (gated[G_PARKED] or gated[G_TRIAL]) then

@@ -22,6 +22,7 @@
 --- include shared/telling.lua
 --- include shared/queues.lua
 --- include shared/plain.lua
+--- gated shared/limited.lua
 
 local is_made = false
 
@@ -59,15 +60,9 @@ local function completions_left(settled)
   return left
 end
 
--- Whether it is worth while to take the way of plain runs: where there are gates, only if it begins with one.
-local function begins_plain()
-  if #progress > 0 or #successes == 0 then return false end
-  return not engine.is_gated or engine.shape_of(call('GET', P .. 'i' .. successes[1]))
-end
-
 -- Apply what the session reports; return a verdict per completion, false if all were accepted.
 local function take_reports()
-  local settled = begins_plain() and engine.settle_plain(session, successes) or 0
+  local settled = #progress == 0 and engine.settle_plain(session, successes) or 0
   local left = completions_left(settled)
   if #left + #started + #progress == 0 then return false end
   make_unit()
@@ -108,6 +103,23 @@ local function resume()
   return (engine.resume_gated or engine.claim_resumable)(session, want)
 end
 
+-- As `claim`, where there are tokens of lanes: from the front what shared/limited.lua knows of, then the rest.
+local function claim_gated(open, most, before, awaited)
+  local claims, number, is_over = {}, 0, false
+  if not awaited then number, is_over = engine.claim_limited(session, open, most, before, claims) end
+  -- A token woke only the session that claims it: if there is more in its lane, one more is woken.
+  if is_over and (number < most or call('HLEN', P .. 'idle') == 0) then return claims, number, 0 end
+  make_unit()
+  engine.begin_anew()
+  if is_over then
+    engine.wake_another(queues)
+    return claims, number, 0
+  end
+  local others, more, looked = engine.claim_gated(session, queues, most - number, before, awaited)
+  for _, each in ipairs(others) do claims[#claims + 1] = each end
+  return claims, number + more, looked
+end
+
 -- Hand up to `most` READY invocations of the queues to the session, by (rank, id); only those of a rank below `before`
 -- unless that is false, and only awaited ones if that is asked for; return them, how many they are, and how many closed
 -- gates were met.
@@ -115,10 +127,7 @@ local function claim(most, before, awaited)
   local claims, number = {}, 0
   local open, has_tokens = {}, false
   if most > 0 then open, has_tokens = engine.open_queues(queues) end
-  if has_tokens or (awaited and engine.is_gated) then
-    make_unit()
-    return engine.claim_gated(session, queues, most, before, awaited)
-  end
+  if has_tokens or (awaited and engine.is_gated and not engine.is_mending) then return claim_gated(open, most, before, awaited) end
   while #open > 0 and number < most do
     local ids
     if #open == 1 and not before and not awaited then

@@ -18,6 +18,7 @@
 --- include shared/waking.lua
 --- include shared/counting.lua
 --- include shared/plain.lua
+--- gated shared/limited.lua
 
 local given = unpack_record(ARGV[2])
 
@@ -69,18 +70,28 @@ end
 local flat = ARGV[3] and not ARGV[4] and unpack_record(ARGV[3])
 if flat and not any_known(flat, 1, 2) then return submit_plain(flat) end
 
+local gated = ARGV[4] and unpack_record(ARGV[4])
+local entering
+if gated and not any_known(gated, 1, 3) then
+  local sequence = next_sequence()
+  entering = engine.create_gated(given, gated, sequence)
+  engine.claim_gates()
+  note_submission(#entering.ids, { [given[1]] = true }, sequence, #entering.ids)
+  if engine.enter_limited(given[1], entering) then
+    engine.wake()
+    engine.ring_bells()
+    return pack(SUBMIT_CREATED)
+  end
+end
+
 --- include shared/unit.lua
 --- gated shared/gating.lua
 --- include shared/ending.lua
 --- gated shared/reserving.lua
 --- gated shared/submitting_gated.lua
 
-local gated = ARGV[4] and unpack_record(ARGV[4])
-if gated and not any_known(gated, 1, 3) then
-  local sequence = next_sequence()
-  local number = engine.submit_gated(given, gated, sequence)
-  engine.claim_gates()
-  note_submission(number, { [given[1]] = true }, sequence, number)
+if entering then
+  engine.enter_lanes(given[1], entering)
   engine.finish()
   return pack(SUBMIT_CREATED)
 end

@@ -71,6 +71,17 @@ local function check_waits(r)
   end
 end
 
+-- I3: what ended dead is among the dead letters, once of all and once of its queue.
+local function check_dead(id, o)
+  local entry = engine.dead_entry(id, o)
+  for _, name in ipairs(entry and { 'z', 'z' .. o[O_QUEUE] } or {}) do
+    if not call('ZSCORE', P .. name, entry) then
+      report('I3', id, 'ended ' .. o[O_STATUS] .. ', but is not listed in ' .. name)
+      if mends then call('ZADD', P .. name, 0, entry) end
+    end
+  end
+end
+
 local function check_record(id)
   local r = engine.record(id)
   local o = engine.outcome(id)
@@ -78,6 +89,7 @@ local function check_record(id)
     report('I3', id, 'control record and outcome: both or neither')
   end
   if call('EXISTS', P .. 'c' .. id) == 0 then report('I3', id, 'a record without its call') end
+  if o then check_dead(id, o) end
   if not r then return end
   local owner, ready = r[C_OWNER], r[C_STATE] == READY
   check_entry('I1', r, (r[C_GATED] and 'A' or 'q') .. r[C_QUEUE], ready and owner == 0 and r[C_RANK], 'and its token disagree')
@@ -119,24 +131,21 @@ local function check_index(name, invariant, ids, holds)
   end
 end
 
--- The cursor is the name of an index and the place to go on at.
-local function check_indexes()
-  local names = { 't' }
-  for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
-    for _, kind in ipairs({ 'q', 'A', 'Q' }) do names[#names + 1] = kind .. queue end
+-- Entries of an index of the dead that are not those of an outcome.
+local function check_dead_index(name, queue, entries)
+  for _, entry in ipairs(entries) do
+    local id = string.sub(entry, 21)
+    local o = engine.outcome(id)
+    if not o or engine.dead_entry(id, o) ~= entry or (queue ~= '' and o[O_QUEUE] ~= queue) then
+      report('I3', id, 'listed in ' .. name .. ', but it did not end so')
+      if mends then call('ZREM', P .. name, entry) end
+    end
   end
-  for _, number in ipairs(engine.live_sessions()) do
-    names[#names + 1] = 'w' .. number
-    names[#names + 1] = 'r' .. number
-  end
-  engine.sorted_ids(names)
-  local at, place = cursor ~= '' and string.sub(cursor, 21) or names[1], cursor ~= '' and string.sub(cursor, 1, 20) or '0'
-  place = string.gsub(place, ' ', '')
-  local kind, rest = string.sub(at, 1, 1), string.sub(at, 2)
-  local reply = call(kind == 'w' and 'SSCAN' or 'ZSCAN', P .. at, place, 'COUNT', budget)
-  local ids = {}
-  for step = 1, #reply[2], kind == 'w' and 1 or 2 do ids[#ids + 1] = reply[2][step] end
-  check_index(at, kind == 't' and 'I7' or kind == 'w' and 'I2' or 'I1', ids, function(r)
+end
+
+-- Whether a record belongs into an index of this kind, and of this queue or session.
+local function holder_of_index(kind, rest)
+  return function(r)
     if kind == 't' then return engine.due_of(r) end
     if kind == 'Q' then return engine.is_token and engine.is_token(r) and r[C_QUEUE] == rest end
     if kind == 'q' or kind == 'A' then
@@ -144,7 +153,35 @@ local function check_indexes()
       return r[C_STATE] == READY and r[C_OWNER] == 0 and r[C_QUEUE] == rest and kind == index
     end
     return r[C_OWNER] == tonumber(rest) and (kind == 'w' or (r[C_STATE] == READY and not engine.is_parked(r)))
-  end)
+  end
+end
+
+local function names_of_indexes()
+  local names = { 't', 'z' }
+  for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
+    for _, kind in ipairs({ 'q', 'A', 'Q', 'z' }) do names[#names + 1] = kind .. queue end
+  end
+  for _, number in ipairs(engine.live_sessions()) do
+    names[#names + 1] = 'w' .. number
+    names[#names + 1] = 'r' .. number
+  end
+  return engine.sorted_ids(names)
+end
+
+-- The cursor is the name of an index and the place to go on at.
+local function check_indexes()
+  local names = names_of_indexes()
+  local at, place = cursor ~= '' and string.sub(cursor, 21) or names[1], cursor ~= '' and string.sub(cursor, 1, 20) or '0'
+  place = string.gsub(place, ' ', '')
+  local kind, rest = string.sub(at, 1, 1), string.sub(at, 2)
+  local reply = call(kind == 'w' and 'SSCAN' or 'ZSCAN', P .. at, place, 'COUNT', budget)
+  local ids = {}
+  for step = 1, #reply[2], kind == 'w' and 1 or 2 do ids[#ids + 1] = reply[2][step] end
+  if kind == 'z' then
+    check_dead_index(at, rest, ids)
+  else
+    check_index(at, kind == 't' and 'I7' or kind == 'w' and 'I2' or 'I1', ids, holder_of_index(kind, rest))
+  end
   if reply[1] ~= '0' then return string.format('%20s', reply[1]) .. at end
   for _, name in ipairs(names) do
     if engine.before(at, name) then return string.format('%20s', '0') .. name end

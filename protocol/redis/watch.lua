@@ -31,7 +31,7 @@ engine.renew(session)
 
 local blobs, live, others, wanted = engine.get_many(keys), {}, {}, {}
 for place, id in ipairs(ids) do
-  local is_live = engine.shape_of(blobs[place])
+  local is_live = engine.shape_of(blobs[place], 0)
   if not is_live and blobs[place] then
     make_unit()
     is_live = engine.record(id)

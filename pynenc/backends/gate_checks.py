@@ -25,18 +25,22 @@ def checked(gates: Sequence[Gate], flow: Flow | None) -> tuple[Gate, ...]:
     Raises:
         InvalidGate: a number is out of its bounds, a key too long, or a gate is there twice.
     """
-    names = [gate.name for gate in gates]
-    if len(names) > MOST_GATES:
-        raise InvalidGate(f"an invocation passes at most {MOST_GATES} gates, these are {len(names)}")
-    if len(set(names)) < len(names):
-        raise InvalidGate(f"the same gate is named twice: {', '.join(sorted(names))}")
+    if len(gates) > 1:
+        _check_names([gate.name for gate in gates])
     for gate in gates:
         _check_key(gate.key)
         _check_numbers(gate)
     if flow is not None:
         _check_key(flow.key)
         _check(flow.name, "weight", flow.weight, least=1, most=MOST_WEIGHT)
-    return tuple(sorted(gates, key=lambda gate: gate.name))
+    return tuple(gates if len(gates) < 2 else sorted(gates, key=lambda gate: gate.name))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) > MOST_GATES:
+        raise InvalidGate(f"an invocation passes at most {MOST_GATES} gates, these are {len(names)}")
+    if len(set(names)) < len(names):
+        raise InvalidGate(f"the same gate is named twice: {', '.join(sorted(names))}")
 
 
 def check_setting(setting: GateSetting) -> None:

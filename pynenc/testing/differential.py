@@ -94,7 +94,16 @@ _WEIGHTS = {
     "count": 1,
     "purge": 1,
 }
-_GATED_WEIGHTS = {"submit_gated": 8, "claim": 4, "settle": 5, "put_gate": 2, "clear_gate": 1, "list_gates": 1}
+_GATED_WEIGHTS = {
+    "submit_gated": 8,
+    "submit_limited": 6,
+    "claim": 4,
+    "settle": 5,
+    "succeed": 6,
+    "put_gate": 2,
+    "clear_gate": 1,
+    "list_gates": 1,
+}
 """Beside the others, for stores that have gates."""
 
 
@@ -347,6 +356,23 @@ class Player:
             RateGate(key="fast", interval_us=1_000, burst=3),
         )
 
+    def _submit_limited(self, command: Command) -> None:
+        """Submit a few that differ in their only limit: what most that is gated is."""
+        gates = (*self._some_gates(command.d)[:3], *(SlotGate(key=f"key {number}", limit=1) for number in range(3)))
+        items = [
+            Submission(
+                invocation_id=_new_id(len(self._ids) + number),
+                task_id="task 0",
+                arguments=b"%d" % number,
+                band=(128, 128, 128, 127)[command.a % 4],
+                retention_us=(None, None, _SECOND_US)[command.b % 3],
+                gates=(gates[(command.c + number * (command.d % 3)) % len(gates)],),
+            )
+            for number in range(1 + command.b % 5)
+        ]
+        self._orchestrator("submit", items)
+        self._ids += [item.invocation_id for item in items]
+
     def _gated_key(self, a: int, b: int, d: int) -> Dedupe:
         mode = DedupeMode(a % 3)
         phase = (DedupePhase.UNTIL_CLAIMED, DedupePhase.FOR_A_WHILE, DedupePhase.UNTIL_FINAL)[d % 3]
@@ -416,6 +442,14 @@ class Player:
         """Complete something in the name of its owner."""
         _, session, _ = self._claim_of(command.c)
         self._perform_exchange(Exchange(session=session, completions=(self._completion(command, 0),), tick_budget=0))
+
+    def _succeed(self, command: Command) -> None:
+        """Complete what one session has, and claim more."""
+        _, session, _ = self._claim_of(command.c)
+        live = [(each, epoch) for each, owner, epoch in self._live if owner == session][: 1 + command.b % 5]
+        completions = tuple(Success(invocation_id=each, epoch=epoch, result=b"done") for each, epoch in live)
+        want, idle = (0, 2, 5)[command.a % 3], command.d % 2 == 1
+        self._perform_exchange(Exchange(session=session, completions=completions, want=want, idle=idle))
 
     def _perform_exchange(self, request: Exchange) -> None:
         if not isinstance(reply := self._orchestrator("exchange", request), ExchangeReply):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -15,7 +15,7 @@ from pynenc.errors import ConfigurationError, PynencError, SchemaTooNew, StoreCo
 from pynenc.invocation import DistributedInvocation
 from pynenc.io import run
 from pynenc.model.ids import new_invocation_id
-from pynenc.model.records import Exchange, ExchangeReply, SessionInfo, SessionKind, Submission, Success
+from pynenc.model.records import Exchange, ExchangeReply, Failure, SessionInfo, SessionKind, Submission, Success
 from pynenc.ports.backend import Backend
 from tests.servers import RedisServer
 
@@ -65,6 +65,36 @@ def test_a_damaged_record_does_not_stop_its_queue_and_is_named(
 
     assert [claim.invocation_id for claim in claims] == [second]
     assert any(each.invocation_id == first for each in run(backend.orchestrator.verify()))
+
+
+def _forget_a_dead_letter(client: redis.Redis, index: str) -> None:
+    client.zpopmin(index)
+
+
+def _list_a_live_one(client: redis.Redis, index: str) -> None:
+    client.zadd(index, {b"0" * 20 + b"f" * 16: 0})
+
+
+@pytest.mark.parametrize("damage", [_forget_a_dead_letter, _list_a_live_one])
+@pytest.mark.parametrize("index", ["{app}:z", "{app}:zdefault"])
+def test_a_damaged_index_of_dead_letters_is_named_and_mended(
+    backend: Backend, client: redis.Redis, damage: Callable[[redis.Redis, str], None], index: str
+) -> None:
+    submit(backend, 2)
+    reply = exchange(backend)
+    failed = tuple(
+        Failure(invocation_id=each.invocation_id, epoch=each.epoch, error=b"", reason="broken") for each in reply.claims
+    )
+    run(backend.orchestrator.exchange(Exchange(session=reply.claims[0].session, completions=failed)))
+    assert run(backend.orchestrator.verify()) == []
+    before = client.zrange(index, 0, -1)
+    damage(client, index)
+
+    found = run(backend.orchestrator.verify(repair=True))
+
+    assert [each.invariant for each in found] == ["I3"]
+    assert run(backend.orchestrator.verify()) == []
+    assert client.zrange(index, 0, -1) == before
 
 
 @pytest.mark.parametrize("key", ["q" + "default", "t", "l", "all", "queues", "meta"])

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from pynenc.backends.redis.codec import pack
+from pynenc.backends.redis.scripts import load
 from pynenc.composition import open_backend
 from pynenc.io import run
 from pynenc.model.gates import Flow, SlotGate
@@ -73,6 +75,19 @@ def test_plain_submissions_stay_plain_beside_gated_ones(backend: Backend, client
     assert drain(backend) == 4
 
 
+def test_what_comes_while_a_limit_is_reached_waits_until_it_is_not(backend: Backend) -> None:
+    session = runner(backend)
+    submit(backend, ONE)
+    running = exchange(backend, session)
+    submit(backend, ONE)
+
+    meanwhile = exchange(backend, session)
+    afterwards = exchange(backend, session, *running)
+
+    assert (len(running), len(meanwhile), len(afterwards)) == (1, 0, 1)
+    assert run(backend.orchestrator.verify()) == []
+
+
 def _names(client: redis.Redis, letter: str) -> list[bytes]:
     """Return the keys of the app that begin so."""
     names: list[bytes] = [name for name in client.scan_iter("*}:*") if isinstance(name, bytes)]
@@ -127,6 +142,66 @@ def test_damaged_indexes_of_gates_are_named_and_mended(name: str, backend: Backe
         number += len(claims)
     assert number == 12
     assert run(backend.orchestrator.verify()) == []
+
+
+def _rebuild(client: redis.Redis, part: str, cursor: bytes = b"", budget: int = 1) -> bytes:
+    """Do one piece of what a repair does; return where it goes on."""
+    script = load("rebuild_gates", gated=True).text
+    following: bytes = client.eval(script, 1, "{app}:", "", pack((part, cursor, budget)))
+    return following
+
+
+def _rebuild_all(client: redis.Redis, part: str) -> int:
+    """Do a part of a repair in the smallest pieces; return how many these were."""
+    number, cursor = 1, _rebuild(client, part)
+    while cursor:
+        number, cursor = number + 1, _rebuild(client, part, cursor)
+    return number
+
+
+def test_gates_are_rebuilt_in_pieces_and_keep_their_order(backend: Backend, client: redis.Redis) -> None:
+    session = runner(backend)
+    submit(backend, ONE, number=5)
+    running = exchange(backend, session)
+    submit(backend, ONE, TWO, number=2)
+    _forget("M")(client)
+
+    pieces = [_rebuild_all(client, "empty"), _rebuild_all(client, "enter")]
+    submit(backend, ONE, number=2)
+    meanwhile = exchange(backend, session)
+    _rebuild_all(client, "end")
+
+    assert (len(running), pieces, meanwhile) == (1, [8, 7], ())
+    assert run(backend.orchestrator.verify()) == []
+    claims, ranks = exchange(backend, session, *running), []
+    while claims:
+        ranks += [each.rank for each in claims]
+        claims = exchange(backend, session, *claims)
+    assert len(ranks) == 8
+    assert ranks == sorted(ranks)
+
+
+def test_a_rebuild_that_was_interrupted_is_begun_again(backend: Backend, client: redis.Redis) -> None:
+    session = runner(backend)
+    submit(backend, ONE, number=5)
+    running = exchange(backend, session)
+    submit(backend, number=1)
+    _forget("G")(client)
+    _rebuild(client, "empty", budget=3)
+
+    plain = exchange(backend, session)
+    client.hset("{app}:meta", "mending", 0)
+    nothing = exchange(backend, session)
+    found = run(backend.orchestrator.verify(repair=True))
+
+    assert (len(running), len(plain), nothing) == (1, 1, ())
+    assert found != []
+    assert run(backend.orchestrator.verify()) == []
+    claims, number = exchange(backend, session, *running, *plain), 1
+    while claims:
+        assert len(claims) == 1
+        claims, number = exchange(backend, session, *claims), number + 1
+    assert number == 5
 
 
 def test_a_purge_of_everything_leaves_nothing_of_gates(backend: Backend, client: redis.Redis, tmp_path: Path) -> None:

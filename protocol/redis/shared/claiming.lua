@@ -144,6 +144,7 @@ function engine.claim_one(session, id, queues)
     return CLAIM_NOT_READY
   end
   if engine.has_expired(r) then return CLAIM_FINAL end
+  if r[C_GATED] and engine.is_mending then return CLAIM_BUSY end
   if r[C_GATED] and engine.in_turn(r) ~= r then return CLAIM_BUSY end
   local gate = r[C_GATED] and engine.closed_gate(r)
   if gate and gate[GATE_MODE] == GATE_PARKS then return CLAIM_BUSY end

@@ -37,6 +37,10 @@ function engine.gate(name)
   return gates[name] or adopt_gate(name, call('GET', P .. 'G' .. name))
 end
 
+local function forget_gates()
+  gates = {}
+end
+
 -- Load the gates of many records at once.
 function engine.fetch_gates(all)
   local missing, keys, seen = {}, {}, {}
@@ -113,11 +117,12 @@ end
 
 function engine.count_resumes(name, number)
   local gate = engine.gate(name)
-  gate.resumes = gate.resumes + number
+  gate.resumes = math.max(0, gate.resumes + number)
   changed_gates[gate] = true
 end
 
 function engine.keep_unit_for(gate, id, is_kept)
+  if (gate.kept[id] or false) == is_kept then return end
   gate.kept[id] = is_kept or nil
   gate.kept_number = gate.kept_number + (is_kept and 1 or -1)
   changed_gates[gate] = true

@@ -29,8 +29,11 @@ end
 
 local function check_lane(r, report)
   local lane = engine.lane(r)
-  local first, size = call('ZRANGE', P .. 'L' .. lane.key, 0, 0)[1], call('ZCARD', P .. 'L' .. lane.key)
-  if not is_at(P .. 'L' .. lane.key, r.id, r[C_RANK]) then report('I1', r.id, 'its lane does not list it') end
+  local members = P .. 'L' .. lane.key
+  local first, size = call('ZRANGE', members, 0, 0)[1], call('ZCARD', members)
+  if lane.size == 1 then first, size = lane.first, size + 1 end
+  local is_listed = lane.size == 1 and lane.first == r.id or is_at(members, r.id, r[C_RANK])
+  if not is_listed then report('I1', r.id, 'its lane does not list it') end
   if first ~= lane.first or size ~= lane.size then
     report('I1', r.id, 'its lane does not know its first member, or how many they are')
   end

@@ -96,8 +96,10 @@ function engine.resume_gated(session, want)
 end
 
 -- Wake one more session if a lane has more to claim: its token woke only the one that claims now.
-local function wake_another(readers)
-  for _, reader in ipairs(readers) do reader.number = 1 end
+function engine.wake_another(queues)
+  if call('HLEN', P .. 'idle') == 0 then return end
+  engine.flush()
+  local readers = readers_of((engine.open_queues(queues)), 1)
   local _, id = first_of(readers)
   local r = id and engine.record(id)
   if r and r[C_GATED] and not engine.closed_gate(r) then
@@ -141,7 +143,7 @@ local function claim_first(session, wanted, want, before)
       end
     end
   end
-  if #taken > 0 and #taken == want then wake_another(readers) end
+  if #taken > 0 and #taken == want then engine.wake_another(wanted) end
   return taken, looked
 end
 

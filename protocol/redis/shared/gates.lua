@@ -209,7 +209,8 @@ function engine.end_trial(lane)
   local trial = lane.trial
   if not trial then return false end
   local gate = engine.gate(trial)
-  gate.trials[lane.queue][lane.key] = nil
+  local trying = gate.trials[lane.queue]
+  if trying then trying[lane.key] = nil end
   engine.touch_gate(gate)
   lane.trial = false
   engine.touch_lane(lane)
@@ -371,7 +372,7 @@ function engine.lend(lender, name)
       local r = engine.record(rest)
       resumes[#resumes + 1] = { rank = r[C_RANK], first = rest, r = r }
     else
-      parked[#parked + 1] = engine.lane(engine.first_of(P .. 'L' .. rest))
+      parked[#parked + 1] = engine.lane_of(rest)
     end
   end
   local function by_order(one, other) return engine.precedes(one.rank, one.first, other.rank, other.first) end

@@ -1,5 +1,6 @@
 -- Limits, rates and shares: what the gated build of an operation needs beside the unit of work.
 
+--- include shared/gated.lua
 --- include shared/lanes.lua
 --- include shared/flows.lua
 --- include shared/gate_records.lua
@@ -25,4 +26,12 @@ function engine.write_gating()
   write_lanes()
   write_tokens()
   write_gates()
+end
+
+-- Forget what this call knows, all of which is written: it may not be true any more.
+function engine.begin_anew()
+  engine.flush()
+  forget_records()
+  forget_lanes()
+  forget_gates()
 end

@@ -9,6 +9,14 @@ function engine.decode(id, blob, size)
   return false
 end
 
+-- What is kept of the gates of an invocation, as an array of `G_` fields.
+function engine.decode_gating(id, text)
+  local gated = { pcall(unpack_record, text) }
+  if table.remove(gated, 1) and #gated == G_TRIAL and type(gated[G_GATES]) == 'table' then return gated end
+  call('SADD', P .. 'broken', id)
+  return false
+end
+
 -- Byte order: the comparison of Lua follows the locale of the server.
 function engine.before(one, other)
   local shorter = math.min(#one, #other)
@@ -17,6 +25,12 @@ function engine.before(one, other)
     if a ~= b then return a < b end
   end
   return #one < #other
+end
+
+-- Whether what has this rank and id comes before the other.
+function engine.precedes(rank, id, other_rank, other_id)
+  if rank ~= other_rank then return rank < other_rank end
+  return engine.before(id, other_id)
 end
 
 function engine.sorted_ids(ids)

@@ -6,12 +6,6 @@
 
 local lanes = {} -- key -> lane, as far as this call has met them
 
--- Whether what has this rank and id comes before the other.
-function engine.precedes(rank, id, other_rank, other_id)
-  if rank ~= other_rank then return rank < other_rank end
-  return engine.before(id, other_id)
-end
-
 -- Queue, flow, names and modes of the gates, lenders.
 function engine.lane_key(r)
   local gated, gates = r[C_GATED], {}
@@ -43,6 +37,10 @@ function engine.lane(r)
   local key = engine.lane_key(r)
   r.lane = lanes[key] or adopt_lane(r, key, call('GET', P .. 'M' .. key))
   return r.lane
+end
+
+local function forget_lanes()
+  lanes = {}
 end
 
 -- Load the lanes of many records at once.
@@ -90,8 +88,15 @@ end
 function engine.lane_of(key)
   local lane = lanes[key]
   if lane then return lane end
-  local r = engine.first_of(P .. 'L' .. key)
+  local kept = call('GET', P .. 'M' .. key)
+  local r = kept and engine.record(unpack_record(kept)[3])
   return r and engine.lane(r)
+end
+
+-- The members of a lane; one alone has no index.
+function engine.members_of(lane)
+  if lane.size == 1 then return { lane.first } end
+  return call('ZRANGE', P .. 'L' .. lane.key, 0, -1)
 end
 
 -- --- members ---
@@ -103,7 +108,8 @@ function engine.enter_lane(r)
   if has_lenders or r[C_GATED][G_LENDERS] then r.lane = nil end
   r[C_GATED][G_LENDERS] = has_lenders and lenders
   local lane = engine.lane(r)
-  call('ZADD', P .. 'L' .. lane.key, rank, r.id)
+  if lane.size == 1 then call('ZADD', P .. 'L' .. lane.key, lane.rank, lane.first) end
+  if lane.size > 0 then call('ZADD', P .. 'L' .. lane.key, rank, r.id) end
   lane.size = lane.size + 1
   engine.touch_lane(lane)
   if not lane.first then
@@ -121,16 +127,25 @@ function engine.enter_lane(r)
   end
 end
 
+-- Take an id out of the index of members; return the first of them then, and its rank.
+local function leave_members(lane, id)
+  if lane.size < 2 then return {} end
+  local index = P .. 'L' .. lane.key
+  call('ZREM', index, id)
+  local first = call('ZRANGE', index, 0, 0, 'WITHSCORES')
+  if lane.size == 2 then call('DEL', index) end
+  return first
+end
+
 -- Take an invocation out of its lane; return the lane, which has no `first` any more if that was its last member.
 function engine.leave_lane(r)
   local lane = engine.lane(r)
   r.lane = nil
-  call('ZREM', P .. 'L' .. lane.key, r.id)
+  local first = leave_members(lane, r.id)
   lane.size = lane.size - 1
   engine.touch_lane(lane)
   if lane.parked then engine.count_class(lane.queue, 'p', -1) end
   if lane.first ~= r.id then return lane end
-  local first = lane.size > 0 and call('ZRANGE', P .. 'L' .. lane.key, 0, 0, 'WITHSCORES') or {}
   if first[1] then
     engine.swap_token(lane, first[1], tonumber(first[2]))
   else

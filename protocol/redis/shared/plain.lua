@@ -5,11 +5,13 @@
 -- and claimed, together, so they are decoded once (`shape_of`). What is not plain is the business of the unit of work,
 -- which does the same, and which is only made when it is needed: its functions are most of the time of a short call.
 
+--- include shared/texts.lua
+
 local PLAIN_SIZE = C_WORKER
 local shapes = {}
 
--- What the bytes around the rank of `blob` mean, false if it is not exactly a plain record.
-function engine.read_shape(blob, before)
+-- What the bytes around the rank of an array mean, false if it is not exactly that of a plain record.
+function engine.read_shape(blob)
   local ok, r = pcall(unpack_record, blob)
   if not ok or type(r) ~= 'table' or #r > PLAIN_SIZE or #r < C_REQUIRED or pack(r) ~= blob then return false end
   for place, value in ipairs(r) do
@@ -20,17 +22,20 @@ function engine.read_shape(blob, before)
   local retention = r[C_RETENTION]
   local expires = retention and now + retention
   return {
-    is_ready = r[C_STATE] == READY and (r[C_OWNER] or 0) == 0, is_owned = r[C_STATE] == OWNED, r = r, before = before,
+    is_ready = r[C_STATE] == READY and (r[C_OWNER] or 0) == 0, is_owned = r[C_STATE] == OWNED, r = r,
     epoch = r[C_EPOCH] or 0, owner = r[C_OWNER] or 0, queue = r[C_QUEUE], expires = expires,
     expires_text = expires and string.format('%.0f', expires),
   }
 end
 
--- The queue's name is short and the rank a number of nine bytes, or the record is not plain.
-function engine.shape_of(blob)
-  local length = blob and string.byte(blob, 4)
-  if not length or length < 160 or length > 191 or string.byte(blob, length - 155) ~= 207 then return false end
-  local before, behind = string.sub(blob, 1, length - 156), string.sub(blob, length - 146)
+-- What the array means that follows `skipped` bytes, and where its rank is; false if it is no plain one: the queue's name is
+-- short, the rank a number of nine bytes.
+function engine.shape_of(blob, skipped)
+  local length = blob and string.byte(blob, skipped + 4)
+  if not length or length < 160 or length > 191 then return false end
+  local rank = skipped + length - 155
+  if string.byte(blob, rank) ~= 207 then return false end
+  local before, behind = string.sub(blob, skipped + 1, rank - 1), string.sub(blob, rank + 9)
   local alike = shapes[before]
   if not alike then
     alike = {}
@@ -38,15 +43,10 @@ function engine.shape_of(blob)
   end
   local shape = alike[behind]
   if shape == nil then
-    shape = engine.read_shape(blob, before)
+    shape = engine.read_shape(before .. string.sub(blob, rank, rank + 8) .. behind)
     alike[behind] = shape
   end
-  return shape
-end
-
-function engine.rank_bytes(blob)
-  local length = string.byte(blob, 4)
-  return string.sub(blob, length - 155, length - 147)
+  return shape, rank
 end
 
 -- The record of a new invocation but for its rank: what stands before it, and behind.
@@ -55,20 +55,22 @@ function engine.fresh_record(queue, retention, max_crashes)
 end
 
 -- The record once `session` has claimed it.
-function engine.claimed_record(shape, blob, session)
+function engine.claimed_record(shape, blob, skipped, rank, session)
   if not shape.claimed then
     local r = shape.r
     shape.claimed_before = '\155' .. pack(OWNED, r[C_REASON], r[C_QUEUE])
     shape.claimed = pack(r[C_REGISTERED_AT], r[C_RETENTION], r[C_MAX_CRASHES], shape.epoch + 1, (r[C_ATTEMPT] or 0) + 1,
       session, now)
   end
-  return shape.claimed_before .. engine.rank_bytes(blob) .. shape.claimed
+  local number = string.sub(blob, rank, rank + 8)
+  if skipped == 0 then return shape.claimed_before .. number .. shape.claimed end
+  return string.sub(blob, 1, skipped) .. shape.claimed_before .. number .. shape.claimed
 end
 
 -- What is before and behind the moment of the start in an outcome of such a run, after status and result.
-function engine.success_ends(shape, blob, worker)
-  local r, length = shape.r, string.byte(blob, 4)
-  local high, middle, low = string.byte(blob, length - 154, length - 152)
+function engine.success_ends(shape, blob, rank, worker)
+  local r = shape.r
+  local high, middle, low = string.byte(blob, rank + 1, rank + 3)
   local band = high * 4096 + middle * 16 + math.floor(low / 16)
   local ends = shape[band * 2 ^ 32 + worker]
   if not ends then
@@ -83,11 +85,11 @@ end
 
 -- The outcome of a body that returned, joined in one step: each string that is made costs a walk through all its bytes.
 local SUCCEEDED = '\220\0\19' .. pack(STATUS_SUCCESS)
-function engine.success_of(shape, blob, ran, worker, result)
+function engine.success_of(shape, blob, rank, ran, worker, result)
   local r = shape.r
   local claimed, started = r[C_CLAIMED_AT], r[C_STARTED_AT]
   if not started and ran > 0 then started = math.max(claimed or now, now - ran) end
-  local ends = engine.success_ends(shape, blob, worker ~= 0 and worker or r[C_WORKER] or 0)
+  local ends = engine.success_ends(shape, blob, rank, worker ~= 0 and worker or r[C_WORKER] or 0)
   return SUCCEEDED .. engine.text_head(#result) .. result .. ends[1] .. pack(started or false) .. ends[2]
 end
 
@@ -101,14 +103,16 @@ function engine.settle_plain(session, done)
     keys[#keys + 1] = control .. id
   end
   local blobs, seen, counted = engine.get_many(keys), {}, {}
+  local left = engine.limits_left and engine.limits_left(blobs)
   local written, expiring, settled = {}, {}, 0
   for place, id in ipairs(ids) do
-    local blob, at = blobs[place], place * 5
-    local shape = engine.shape_of(blob)
+    local blob, at, limit = blobs[place], place * 5, left and left[place]
+    local shape, rank = engine.shape_of(blob, limit and limit.skipped or 0)
     if not shape or not shape.is_owned or shape.owner ~= session or shape.epoch ~= done[at - 3] or seen[id] then break end
+    if limit and not limit.gate then break end
     seen[id] = true
     written[2 * place - 1] = outcome .. id
-    written[2 * place] = engine.success_of(shape, blob, done[at - 2], done[at - 1], done[at])
+    written[2 * place] = engine.success_of(shape, blob, rank, done[at - 2], done[at - 1], done[at])
     if shape.expires then
       expiring[#expiring + 1] = shape.expires_text
       expiring[#expiring + 1] = id
@@ -123,38 +127,55 @@ function engine.settle_plain(session, done)
   engine.call_many('SREM', P .. 'w' .. session, ids)
   engine.call_many('MSET', nil, written, 2)
   engine.call_many('ZADD', P .. 'e', expiring, 2)
+  if left then engine.leave_limits(ids, left) end
   for queue, number in pairs(counted) do call('HINCRBY', P .. 'n', 'o' .. queue, number) end
   engine.tell_watchers(ids, function(place) return written[2 * place] end)
   return settled
 end
 
+-- Claims that are not written yet.
+function engine.begin_claims()
+  return { number = 0, kept = {}, owned = {}, wanted = {}, counted = {} }
+end
+
+-- Note the claim of an invocation of a queue, whose record is `claimed` from now on.
+function engine.note_claim(notes, id, claimed, queue)
+  local counted, place = notes.counted, notes.number + 1
+  notes.number = place
+  notes.kept[2 * place - 1], notes.kept[2 * place] = P .. 'i' .. id, claimed
+  notes.owned[place], notes.wanted[place] = id, P .. 'c' .. id
+  counted[queue] = (counted[queue] or 0) + 1
+end
+
+-- Write claims; return the stored calls in order.
+function engine.write_claims(session, notes)
+  engine.call_many('MSET', nil, notes.kept, 2)
+  engine.call_many('SADD', P .. 'w' .. session, notes.owned)
+  for queue, more in pairs(notes.counted) do call('HINCRBY', P .. 'n', 'o' .. queue, more) end
+  return engine.get_many(notes.wanted)
+end
+
 -- Claim those of `ids`, which were taken out of their ready index, that are plain: append to `claims` {id, record, call}
 -- of each, end to end, without the last two for the others; return how many were claimed, and the others.
 function engine.claim_plain(session, ids, claims)
-  local keys, control, calls = {}, P .. 'i', P .. 'c'
-  for place, id in ipairs(ids) do keys[place] = control .. id end
-  local blobs, others, first, number = engine.get_many(keys), {}, #claims, 0
-  local kept, owned, wanted, counted = {}, {}, {}, {}
+  local keys, others, first, number = {}, {}, #claims, 0
+  for place, id in ipairs(ids) do keys[place] = P .. 'i' .. id end
+  local blobs, notes = engine.get_many(keys), engine.begin_claims()
   for place, id in ipairs(ids) do
     local blob, at = blobs[place], first + 3 * place
-    local shape = engine.shape_of(blob)
+    local shape, rank = engine.shape_of(blob, 0)
     claims[at - 2], claims[at - 1], claims[at] = id, false, false
     if shape and shape.is_ready then
       number = number + 1
-      local claimed = engine.claimed_record(shape, blob, session)
-      kept[2 * number - 1], kept[2 * number] = keys[place], claimed
-      owned[number], wanted[number] = id, calls .. id
-      counted[shape.queue] = (counted[shape.queue] or 0) + 1
+      local claimed = engine.claimed_record(shape, blob, 0, rank, session)
+      engine.note_claim(notes, id, claimed, shape.queue)
       claims[at - 1] = claimed
     else
       others[#others + 1] = id
     end
   end
   if number == 0 then return 0, others end
-  engine.call_many('MSET', nil, kept, 2)
-  engine.call_many('SADD', P .. 'w' .. session, owned)
-  for queue, more in pairs(counted) do call('HINCRBY', P .. 'n', 'o' .. queue, more) end
-  local stored, place = engine.get_many(wanted), 0
+  local stored, place = engine.write_claims(session, notes), 0
   for at = first + 2, #claims, 3 do
     if claims[at] then
       place = place + 1

@@ -6,7 +6,7 @@ function engine.open_queues(wanted)
   local found, seen, has_tokens = {}, {}, false
   for _, queue in ipairs(#wanted > 0 and wanted or call('SMEMBERS', P .. 'queues')) do
     if not seen[queue] and engine.serves(wanted, queue) and call('HEXISTS', P .. 'paused', queue) == 0 then
-      local is_gated = engine.is_gated and call('EXISTS', P .. 'Q' .. queue) == 1
+      local is_gated = engine.is_gated and not engine.is_mending and call('EXISTS', P .. 'Q' .. queue) == 1
       has_tokens = has_tokens or is_gated
       if is_gated or call('EXISTS', P .. 'q' .. queue) == 1 then found[#found + 1] = queue end
     end

@@ -29,7 +29,7 @@ function engine.refuse(code, detail)
   error('PYNENC ' .. code .. ' ' .. detail .. ';')
 end
 
-local identity = call('HMGET', P .. 'meta', 'schema', 'sealed', 'gated')
+local identity = call('HMGET', P .. 'meta', 'schema', 'sealed', 'gated', 'mending')
 if identity[1] and tonumber(identity[1]) > SCHEMA then engine.refuse('NEWER_SCHEMA', identity[1]) end
 if identity[2] or ARGV[1] ~= '' then
   local mark = string.match(ARGV[1], '^moving ?(.*)$')
@@ -64,6 +64,18 @@ function engine.call_many(command, key, arguments, group)
       call(command, unpack(arguments, first, last))
     end
   end
+end
+
+-- Append to the list of this name.
+function engine.add(lists, key, first, second)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
+  end
+  local size = #list
+  list[size + 1] = first
+  if second then list[size + 2] = second end
 end
 
 -- The values of many string keys, false where there is none.

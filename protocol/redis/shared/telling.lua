@@ -1,5 +1,7 @@
 -- Who watches what: the hash `v` has, for each id, the numbers of the sessions that want to hear of its end.
 
+--- include shared/texts.lua
+
 -- The inboxes of those that watch and are alive, by what the hash has.
 local inboxes = {}
 
@@ -23,15 +25,6 @@ function engine.watchers_of(ids)
     for place = 1, #some do found[first + place - 1] = some[place] end
   end
   return found
-end
-
--- What a packed text of so many bytes begins with.
-function engine.text_head(size)
-  if size < 32 then return string.char(160 + size) end
-  if size < 256 then return string.char(217, size) end
-  if size < 65536 then return string.char(218, math.floor(size / 256), size % 256) end
-  return string.char(219, math.floor(size / 16777216), math.floor(size / 65536) % 256, math.floor(size / 256) % 256,
-    size % 256)
 end
 
 -- The packed {NOTICE_FINISHED, id, ...} up to the id, which has 16 bytes.

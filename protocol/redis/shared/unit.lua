@@ -4,6 +4,7 @@
 -- was loaded and what it is now. So an index cannot be forgotten, and a batch costs one command per index.
 
 --- include shared/ids.lua
+--- include shared/texts.lua
 
 local records = {}   -- id -> record, or false: no control record
 local outcomes = {}  -- id -> outcome, or false
@@ -15,7 +16,7 @@ local counted = {}   -- queue and class -> how many came or went
 -- owner of an unowned one '' and 0. What a record ends with as in here is left out when it is stored.
 local FRESH = {
   false, false, false, false, false, false, false, 0, 0, 0, false, false, 0, 0,
-  '', 0, false, false, 0, 0, false, false, false, 0, false, '', false,
+  '', 0, false, false, 0, 0, false, false, false, 0, false, '',
 }
 
 function engine.due_of(r)
@@ -68,10 +69,14 @@ function engine.adopt(id, blob)
     records[id] = false
     return false
   end
-  local r = engine.decode(id, blob, C_REQUIRED)
+  local skipped, first = engine.array_in(blob)
+  local r = engine.decode(id, first and string.sub(blob, skipped + 1) or blob, C_REQUIRED)
+  local gated = r and first and engine.decode_gating(id, string.sub(blob, first, skipped))
+  if first and not gated then r = false end
   records[id] = r
   if r then
     for place = #r + 1, C_SIZE do r[place] = FRESH[place] end
+    r[C_GATED] = gated or false
     r.id = id
     engine.note_indexes(r)
   end
@@ -83,6 +88,10 @@ function engine.record(id)
   local r = records[id]
   if r == nil then r = engine.adopt(id, call('GET', P .. 'i' .. id)) end
   return r
+end
+
+local function forget_records()
+  records, outcomes = {}, {}
 end
 
 -- Load many at once.
@@ -123,6 +132,7 @@ end
 -- A new record from the fields that have no fresh value.
 function engine.create(id, r)
   for place = #r + 1, C_SIZE do r[place] = FRESH[place] end
+  r[C_GATED] = r[C_GATED] or false
   r.id, r.owner, r.ready, r.resumable, r.due, r.class = id, 0, false, false, false, ''
   records[id] = r
   engine.touch(r)
@@ -137,17 +147,6 @@ function engine.keep_outcome(id, o)
 end
 
 -- --- writing ---
-
-function engine.add(lists, key, first, second)
-  local list = lists[key]
-  if not list then
-    list = {}
-    lists[key] = list
-  end
-  local size = #list
-  list[size + 1] = first
-  if second then list[size + 2] = second end
-end
 
 function engine.write_indexes(added, taken)
   for _, r in ipairs(touched) do
@@ -201,7 +200,10 @@ end
 function engine.packed(r)
   local size = C_SIZE
   while size > C_REQUIRED and r[size] == FRESH[size] do size = size - 1 end
-  return pack({ unpack(r, 1, size) })
+  local array = pack({ unpack(r, 1, size) })
+  if not r[C_GATED] then return array end
+  local text = pack(unpack(r[C_GATED]))
+  return engine.gated_head(#text) .. text .. array
 end
 
 function engine.write_records()

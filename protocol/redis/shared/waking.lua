@@ -30,7 +30,7 @@ function engine.wake()
   local asleep = engine.sleepers()
   for queue, number in pairs(engine.woken) do
     local there = call('ZCARD', P .. 'q' .. queue)
-    if engine.enter_lane then there = there + call('ZCARD', P .. 'A' .. queue) end
+    if engine.is_gated then there = there + call('ZCARD', P .. 'A' .. queue) end
     number = math.min(number, there)
     local place = 1
     while number > 0 and place <= #asleep do

@@ -102,6 +102,15 @@ def claims_of(session: SessionId, flat: list[Any]) -> tuple[Claim, ...]:
     return tuple([claim_of(session, *each) for each in zip(parts, parts, parts, strict=True)])
 
 
+def _array_in(record: bytes) -> list[Any]:
+    """Return the array of a control record; one that is gated has before it what is kept of its gates."""
+    fields: list[Any] = unpack(record)
+    return fields[1] if len(fields) == _GATED_PARTS else fields
+
+
+_GATED_PARTS = 2
+
+
 def claim_of(session: SessionId, invocation_id: bytes, record: bytes, call: bytes) -> Claim:
     """Return a claim from its id, its control record and its call."""
     try:
@@ -110,7 +119,7 @@ def claim_of(session: SessionId, invocation_id: bytes, record: bytes, call: byte
         # One bad record must not keep the others of this reply from their runner.
         stored = StoredCall(InvocationId(invocation_id), _NO_CALL)
     task_id, _, _, policy, meta, arguments = stored.fields[:6]
-    control = unpack(record)
+    control = _array_in(record)
     return Claim(
         invocation_id=InvocationId(invocation_id),
         session=session,
@@ -215,7 +224,7 @@ def call_of(invocation_id: InvocationId, data: bytes, created_at_us: int) -> Cal
     )
 
 
-_FRESH = (0, 0, 0, False, False, 0, 0, b"", 0, False, False, 0, 0, False, False, False, 0, False, b"", False)
+_FRESH = (0, 0, 0, False, False, 0, 0, b"", 0, False, False, 0, 0, False, False, False, 0, False, b"")
 """What a stored control record leaves out at its end, from its eighth field on: `FRESH` in `constants.lua`."""
 KEY = 14
 """Place of the deduplication key in a control record; in an outcome it is `FINAL_KEY`."""
@@ -223,8 +232,8 @@ FINAL_KEY = 16
 
 
 def control_fields(data: bytes) -> list[Any]:
-    """Return all fields of a stored control record."""
-    fields = unpack(data)
+    """Return the fields of a stored control record, but for what is kept of its gates."""
+    fields = _array_in(data)
     return [*fields, *_FRESH[len(fields) - 7 :]]
 
 

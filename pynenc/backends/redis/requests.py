@@ -108,7 +108,8 @@ def alike_gated_fields(items: Sequence[Submission]) -> tuple[bytes, bytes, bytes
         gates = call_fields(checked(item.gates, item.flow), item.flow)
         if not gates:
             return None
-        gated = pack(gates[0]) + pack(gates[1])
+        # Both end to end: the head of the pair is one byte.
+        gated = pack(gates)[1:]
         flat += (item.invocation_id, head + pack(item.arguments) + gated, gated)
     return pack((queue, band, False if retention_us is None else retention_us, max_crashes)), b"", pack(flat)
 

@@ -26,5 +26,14 @@ def verify(caller: Caller, *, repair: bool) -> Op[list[Violation]]:
             if not cursor:
                 break
     if repair and found:
-        yield from caller.call("rebuild_gates")
+        yield from _rebuild_gates(caller)
     return found
+
+
+def _rebuild_gates(caller: Caller) -> Op[None]:
+    for part in ("empty", "enter", "end"):
+        cursor = b""
+        while True:
+            cursor = yield from caller.call("rebuild_gates", pack((part, cursor, _BUDGET)))
+            if not cursor:
+                break
