@@ -475,15 +475,20 @@ class Pynenc(Limiting, Pausing, KeepingValues):
 
     def close(self) -> None:
         """End the client session and close the store; the next use opens them anew."""
-        client = self.__dict__.pop("client", None)
-        if client is not None:
-            client.close()
+        if "client" in self.__dict__:
+            self.__dict__.pop("client").close()
         for part in ("submitter", "run_times", "payloads"):
             self.__dict__.pop(part, None)
         if close := getattr(self.__dict__.pop("data_store_apart", None), "close", None):
             close()
         if self._backend is not None:
             self._backend.close()
+
+    async def aclose(self) -> None:
+        """`close` on an event loop: what is open there is closed without blocking it."""
+        if "client" in self.__dict__:
+            await self.client.aclose()
+        self.close()
 
     def __repr__(self) -> str:
         return f"Pynenc(app_id={self.app_id!r})"

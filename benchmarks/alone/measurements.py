@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from benchmarks.alone.awaiting import awaiting
 from benchmarks.alone.batches import batches
 from benchmarks.alone.fleet import idle_fleet
 from benchmarks.alone.growth import growth
@@ -53,6 +54,7 @@ MEASUREMENTS: Mapping[str, Callable[[Scale], Measured]] = {
     "mixed": lambda scale: mixed(scale.mixed),
     "memory": lambda scale: memory(scale.waiting),
     "latency": lambda scale: latency(scale.stores, scale.round_trips),
+    "awaiting": lambda scale: awaiting(scale.stores, scale.round_trips),
     "batches": lambda scale: batches(scale.stores, scale.tasks),
     "long-queue": lambda scale: long_queue(scale.stores, scale.queued),
     "growth": lambda scale: growth(scale.stores, scale.finished),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynenc.context import RunContext, current_run
 from pynenc.errors import InvocationNotFound, ResultTimeout, WaitCycle
-from pynenc.io import arun, run
+from pynenc.io import run
 from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.policies import decode_policy
 from pynenc.model.records import Outcome
@@ -164,22 +164,14 @@ def _receive_each(app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | N
 async def _areceive_each(app: Pynenc, ids: Sequence[InvocationId], timeout_s: float | None) -> AsyncIterator[Outcome]:
     import asyncio
 
-    loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[Outcome | BaseException] = asyncio.Queue()
     deadline = _deadline(timeout_s)
-
-    def deliver(item: Outcome | BaseException) -> None:
-        try:
-            loop.call_soon_threadsafe(arrived.put_nowait, item)
-        except RuntimeError:
-            # The loop has ended: nobody is left to receive this.
-            pass
-
-    subscription = await arun(app.client.subscribe(list(dict.fromkeys(ids)), deliver))
+    subscription = await app.client.asubscribe(list(dict.fromkeys(ids)), arrived.put_nowait)
     try:
         for _ in range(len(set(ids))):
             try:
-                item = await asyncio.wait_for(arrived.get(), _left_s(deadline))
+                async with asyncio.timeout(_left_s(deadline)):
+                    item = await arrived.get()
             except TimeoutError:
                 return
             yield _outcome(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pynenc.errors import GatesUnsupported
 from pynenc.io import Op
@@ -27,6 +27,9 @@ from pynenc.model.records import (
     WatchReply,
 )
 from pynenc.ports.doorbell import Doorbell
+
+if TYPE_CHECKING:
+    from pynenc.ports.loop_doorbell import Heard, LoopDoorbell
 
 
 class Orchestrator(Protocol):
@@ -62,6 +65,18 @@ class Orchestrator(Protocol):
     @abstractmethod
     def doorbell(self) -> Doorbell:
         """Return a new bell of this process. Its address goes into `SessionInfo.doorbell`."""
+
+    def doorbell_on_loop(self, heard: Heard) -> LoopDoorbell:
+        """Return a new bell of the running event loop, for a session that only watches.
+
+        A store whose `doorbell` needs a thread to be rung offers one here that needs none.
+
+        Args:
+            heard: called on the loop for every ring.
+        """
+        from pynenc.ports.loop_doorbell import DescriptorOnLoop
+
+        return DescriptorOnLoop(self.doorbell(), heard)
 
     # --- the hot path ---
 

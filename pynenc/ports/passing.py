@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pynenc.io import Op
 from pynenc.model.gates import GateSetting
@@ -25,6 +26,9 @@ from pynenc.model.records import (
 )
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
+
+if TYPE_CHECKING:
+    from pynenc.ports.loop_doorbell import Heard, LoopDoorbell
 
 
 class PassingOrchestrator(Orchestrator):
@@ -49,6 +53,9 @@ class PassingOrchestrator(Orchestrator):
 
     def doorbell(self) -> Doorbell:
         return self._inner.doorbell()
+
+    def doorbell_on_loop(self, heard: Heard) -> LoopDoorbell:
+        return self._inner.doorbell_on_loop(heard)
 
     def submit(self, items: Sequence[Submission]) -> Op[list[SubmitReply]]:
         return self._inner.submit(items)

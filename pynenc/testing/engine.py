@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from pynenc.backends.memory import MemoryBackend
-from pynenc.core.client import Deliver
+from pynenc.core.watches import Deliver
 from pynenc.errors import InvocationNotFound, ResultTimeout
 from pynenc.invocation.distributed import DistributedInvocation
-from pynenc.io import Op, run
+from pynenc.io import Op, arun, run
 from pynenc.model.ids import InvocationId, id_text
 from pynenc.model.records import ListFilter
 from pynenc.testing.clock import FakeClock
@@ -194,6 +194,9 @@ class _InlineClient:
                 deliver(self._not_there(invocation_id))
         return _NoSubscription()
 
+    async def asubscribe(self, ids: Sequence[InvocationId], deliver: Deliver) -> _NoSubscription:
+        return await arun(self.subscribe(ids, deliver))
+
     def _not_there(self, invocation_id: InvocationId) -> ResultTimeout:
         from pynenc.core.why import explain
 
@@ -202,6 +205,9 @@ class _InlineClient:
             f"{why} Nothing else can run: move the clock with advance(...) or run_all(skip_time=True).",
             invocation_id=id_text(invocation_id),
         )
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
 
     def close(self) -> None:
         """Nothing to give back."""

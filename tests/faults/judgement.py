@@ -12,14 +12,35 @@ from pynenc.ports.backend import Backend
 from pynenc.testing.simulation.history import Execution, Finding, History
 from tests.faults.processes import is_alive
 
+Claimed = tuple[str, str, str]
+"""Invocation, session and epoch, as in the log."""
+_SLACK_US = 1_000_000
+"""How long after it was killed a process may write what it had begun to; far less than its number is used again."""
 
-def read_executions(path: Path, encode: Callable[[int], bytes]) -> list[Execution]:
-    """Return what the bodies wrote, with the success of those that got to their end and the value they returned."""
-    runs: dict[tuple[str, str, str], Execution] = {}
-    places: dict[tuple[str, str, str], str] = {}
+
+def read_executions(path: Path, encode: Callable[[int], bytes], *, others_kill: bool = False) -> list[Execution]:
+    """Return what the bodies wrote, with the success of those that got to their end and the value they returned.
+
+    Args:
+        path: of the execution log, with the kills that were committed.
+        encode: a value as the store keeps it.
+        others_kill: whether workers die of what is not in the log, such as a limit that their runner keeps.
+    """
+    lines = [line.split() for line in path.read_text().splitlines()]
+    kills: dict[str, list[int]] = {}
+    for event, *_, pid, moment, _value in lines:
+        if event == "kill":
+            kills.setdefault(pid, []).append(int(moment))
+
+    def had_died(pid: str, begun: Execution, before_us: int) -> bool:
+        if others_kill and not is_alive(int(pid)):
+            return True
+        return any(begun.began_us - _SLACK_US <= killed_us <= before_us for killed_us in kills.get(pid, ()))
+
+    runs: dict[Claimed, Execution] = {}
+    places: dict[Claimed, str] = {}
     repeated: list[Execution] = []
-    for line in path.read_text().splitlines():
-        event, invocation, session, epoch, attempt, pid, moment, value = line.split()
+    for event, invocation, session, epoch, attempt, pid, moment, value in lines:
         key = (invocation, session, epoch)
         if event == "start":
             begun = Execution(
@@ -32,11 +53,11 @@ def read_executions(path: Path, encode: Callable[[int], bytes]) -> list[Executio
             # A worker that is killed in the instant in which a body begins, or while a short one runs, may not have
             # told its runner, which then gives the claim to another: one execution after the other, the first of which
             # had no effect. Two workers that live must never have one claim.
-            if key in runs and (places[key] == pid or is_alive(int(places[key]))):
+            if key in runs and (places[key] == pid or not had_died(places[key], runs[key], begun.began_us)):
                 repeated.append(begun)
             else:
                 runs[key], places[key] = begun, pid
-        elif key in runs:
+        elif event != "kill" and key in runs:
             runs[key].ended_us = int(moment)
             result = encode(int(value))
             runs[key].sent = Success(invocation_id=runs[key].invocation_id, epoch=runs[key].epoch, result=result)

@@ -24,6 +24,7 @@ from pynenc.ports.backend import Backend
 from pynenc.testing.simulation.checker import check
 from pynenc.testing.simulation.history import Evidence, Finding, History
 from tests.faults import storm_app
+from tests.faults.execution_log import kill_and_log
 from tests.faults.judgement import everything, read_executions, unexecuted
 from tests.faults.processes import RunnerProcess, wait_until_gone
 from tests.faults.scenes import LEASE_S, Fault, Later, Scene
@@ -120,7 +121,7 @@ class Storm:
         workers = self._rng.choice(self._runners).workers
         self._seen.update(workers)
         if workers:
-            os.kill(self._rng.choice(workers), signal.SIGKILL)
+            kill_and_log(self._log, self._rng.choice(workers))
 
     def _kill_runner(self) -> None:
         index = self._rng.randrange(len(self._runners))

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from pynenc.composition import open_backend
-from pynenc.core import client as clients
+from pynenc.core import watches
 from pynenc.core.client import Client
 from pynenc.errors import StoreUnavailable
 from pynenc.io import run
@@ -129,7 +129,7 @@ def test_what_may_be_sent_again_survives_the_same_cut(scene: Scene, proxy: Fault
 def test_a_waiting_client_watches_again_though_nothing_tells_it_to(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "WATCH_AGAIN_S", 0.5)
+    monkeypatch.setattr(watches, "WATCH_AGAIN_S", 0.5)
     # With so long a lease no heartbeat wakes it.
     client = Client(scene.waiting.orchestrator, lease_us=_HOUR_US, name="client")
     arrived: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()

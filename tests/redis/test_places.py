@@ -11,16 +11,17 @@ import pytest
 import redis
 
 from pynenc.composition import open_backend
+from pynenc.core.client import Client
 from pynenc.errors import ConfigurationError
 from pynenc.io import arun, run
-from pynenc.model.ids import new_invocation_id
-from pynenc.model.records import Exchange, SessionInfo, SessionKind, Submission
+from pynenc.model.ids import SessionId, new_invocation_id
+from pynenc.model.records import Claim, Exchange, Outcome, SessionInfo, SessionKind, Submission, Success
 from pynenc.ports.backend import Backend
 from tests.servers import RedisSentinels, RedisServer, url_of
 
 
 def works(backend: Backend) -> bool:
-    """Whether a submission comes back as a claim, blocking and on an event loop, and a sleeper is rung."""
+    """Whether a submission comes back as a claim, blocking and on an event loop, and sleepers of both are rung."""
     bell = backend.orchestrator.doorbell()
     info = SessionInfo(kind=SessionKind.RUNNER, name="r", host="h", pid=1, doorbell=bell.address)
     try:
@@ -31,7 +32,8 @@ def works(backend: Backend) -> bool:
         asyncio.run(_submit(backend, item))
         rung = _readable(bell.fileno())
         claims = run(backend.orchestrator.exchange(Exchange(session=session, want=1))).claims
-        return rung and [claim.invocation_id for claim in claims] == [item.invocation_id]
+        told = asyncio.run(_end_and_hear(backend, session, claims[0]))
+        return rung and told and [claim.invocation_id for claim in claims] == [item.invocation_id]
     finally:
         bell.close()
         backend.close()
@@ -39,6 +41,17 @@ def works(backend: Backend) -> bool:
 
 async def _submit(backend: Backend, item: Submission) -> None:
     await arun(backend.orchestrator.submit([item]))
+
+
+async def _end_and_hear(backend: Backend, session: SessionId, claim: Claim) -> bool:
+    client = Client(backend.orchestrator, lease_us=60_000_000, name="c")
+    arrived: asyncio.Queue[Outcome | BaseException] = asyncio.Queue()
+    await client.asubscribe([claim.invocation_id], arrived.put_nowait)
+    end = Success(invocation_id=claim.invocation_id, epoch=claim.epoch, result=b"42")
+    await arun(backend.orchestrator.exchange(Exchange(session=session, completions=(end,))))
+    outcome = await asyncio.wait_for(arrived.get(), 10)
+    await client.aclose()
+    return isinstance(outcome, Outcome) and outcome.payload == b"42"
 
 
 def _readable(descriptor: int) -> bool:

@@ -129,7 +129,10 @@ class Soak:
         ends = [wrong_end(each, max(0.1, deadline_s - time.monotonic())) for each in work]
         backend = self._app.backend
         history = History(complete=False)
-        history.executions = read_executions(self._log, lambda value: run(self._app.payloads.encode_value(value)))
+        # Runners here end workers themselves, for the memory that they use.
+        history.executions = read_executions(
+            self._log, lambda value: run(self._app.payloads.encode_value(value)), others_kill=True
+        )
         ids = [parse_id(each.invocation.invocation_id) for each in work]
         snapshots = everything(backend)
         self._invocations += len(snapshots)

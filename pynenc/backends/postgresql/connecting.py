@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import socket
 import threading
 import time
-import weakref
-from collections.abc import Generator
-from typing import Any, TypeVar
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.waiting import Ready, Wait
 
+from pynenc.backends.loop_end import at_loop_end
 from pynenc.backends.postgresql.arrays import register
 from pynenc.backends.postgresql.location import DURABILITIES, Location
 from pynenc.backends.slots import Slots
@@ -56,6 +58,34 @@ class BoundedConnection(psycopg.Connection[Any]):
             return result
 
 
+class OfLoop(NamedTuple):
+    """What the coroutines of an event loop share."""
+
+    idle: list[psycopg.AsyncConnection[Any]]
+    slots: asyncio.Semaphore
+    ending: Any
+    """Gives it back with the loop."""
+
+
+@contextmanager
+def answered_within(seconds: float, connection: psycopg.AsyncConnection[Any]) -> Iterator[None]:
+    """Break the connection under a statement that is not answered in time; it fails as if the server had done it.
+
+    Cancelling the statement instead would have the client library ask a server that is silent, for many seconds, to
+    cancel it as well.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _break, connection.fileno())
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _break(descriptor: int) -> None:
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
 class Pools:
     """Connections of one process: one heap of idle ones for threads, one for each event loop.
 
@@ -68,11 +98,8 @@ class Pools:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._idle: list[BoundedConnection] = []
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[psycopg.AsyncConnection[Any]]]
-        self._by_loop = weakref.WeakKeyDictionary()
+        self._by_loop: dict[asyncio.AbstractEventLoop, OfLoop] = {}
         self._slots = Slots(location.pool_size, location.public_url)
-        self._slots_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
-        self._slots_by_loop = weakref.WeakKeyDictionary()
 
     def take(self) -> BoundedConnection:
         """Return a connection of this process, new if none is idle, once one may be used; it has to be given back.
@@ -110,12 +137,27 @@ class Pools:
 
     def loop_slots(self) -> asyncio.Semaphore:
         """Return what bounds the connections of the running event loop."""
+        return self._on_loop().slots
+
+    def _on_loop(self) -> OfLoop:
         self._leave_parents()
         loop = asyncio.get_running_loop()
-        slots = self._slots_by_loop.get(loop)
-        if slots is None:
-            slots = self._slots_by_loop[loop] = asyncio.Semaphore(self._location.pool_size)
-        return slots
+        found = self._by_loop.get(loop)
+        if found is None:
+            with self._lock:
+                for each in [each for each in self._by_loop if each.is_closed()]:
+                    del self._by_loop[each]
+            idle: list[psycopg.AsyncConnection[Any]] = []
+            slots = asyncio.Semaphore(self._location.pool_size)
+            found = self._by_loop[loop] = OfLoop(idle, slots, at_loop_end(lambda: self._leave_loop(loop, idle)))
+        return found
+
+    async def _leave_loop(self, loop: asyncio.AbstractEventLoop, idle: list[psycopg.AsyncConnection[Any]]) -> None:
+        found = self._by_loop.get(loop)
+        if found is not None and found.idle is idle:
+            del self._by_loop[loop]
+        while idle:
+            await idle.pop().close()
 
     def connect(self) -> BoundedConnection:
         """Open a connection."""
@@ -128,12 +170,15 @@ class Pools:
 
     async def atake(self) -> psycopg.AsyncConnection[Any]:
         """Return a connection of the running event loop, new if none is idle."""
-        self._leave_parents()
-        idle = self._by_loop.setdefault(asyncio.get_running_loop(), [])
+        idle = self._on_loop().idle
         while idle:
             connection = idle.pop()
             if not connection.closed:
                 return connection
+        return await self.aconnect()
+
+    async def aconnect(self) -> psycopg.AsyncConnection[Any]:
+        """Open a connection of the running event loop."""
         opened = await psycopg.AsyncConnection.connect(self._location.conninfo, **self._options())
         register(opened.adapters)
         if not self._location.pooled:
@@ -142,7 +187,7 @@ class Pools:
 
     async def agive(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Keep a connection of the running event loop, if it is good."""
-        idle = self._by_loop.setdefault(asyncio.get_running_loop(), [])
+        idle = self._on_loop().idle
         if not connection.closed and len(idle) < self._location.pool_size:
             idle.append(connection)
         else:
@@ -157,20 +202,21 @@ class Pools:
 
     async def adrop_idle(self) -> None:
         """Close the idle connections of the running event loop."""
-        for connection in self._by_loop.pop(asyncio.get_running_loop(), []):
-            await connection.close()
+        idle = self._on_loop().idle
+        while idle:
+            await idle.pop().close()
 
     def close(self) -> None:
         """Close what is idle; connections of event loops go with their descriptors."""
         with self._lock:
             idle, self._idle = self._idle, []
-            loops, self._by_loop = self._by_loop, weakref.WeakKeyDictionary()
+            loops, self._by_loop = self._by_loop, {}
         if self._pid != os.getpid():
             return
         for connection in idle:
             connection.close()
         for ours in loops.values():
-            for each in ours:
+            for each in ours.idle:
                 each.pgconn.finish()
 
     def _leave_parents(self) -> None:
@@ -179,9 +225,8 @@ class Pools:
             with self._lock:
                 # Kept from being closed: closing would tell the server to end the parent's sessions.
                 _inherited.append((self._idle, self._by_loop))
-                self._pid, self._idle, self._by_loop = os.getpid(), [], weakref.WeakKeyDictionary()
+                self._pid, self._idle, self._by_loop = os.getpid(), [], {}
                 self._slots = Slots(self._location.pool_size, self._location.public_url)
-                self._slots_by_loop = weakref.WeakKeyDictionary()
 
     def _options(self) -> dict[str, Any]:
         return {

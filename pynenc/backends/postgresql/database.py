@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from pynenc.backends.postgresql.connecting import BoundedConnection, Pools
+from pynenc.backends.postgresql.connecting import BoundedConnection, Pools, answered_within
 from pynenc.backends.postgresql.faults import is_lost_connection, translate, was_undone
 from pynenc.backends.postgresql.location import Location
 from pynenc.backends.postgresql.migrating import Steps, api_schema, ensure, finish
@@ -105,10 +105,7 @@ class Call:
                 # The budget begins once it is this call's turn, however many coroutines come before it.
                 async with self._database.pools.loop_slots():
                     patience.begin()
-                    async with asyncio.timeout(self._database.location.call_timeout_s):
-                        return await self._aperform(patience)
-            except TimeoutError:
-                await asyncio.sleep(patience.pause_after(psycopg.OperationalError("no answer in time")))
+                    return await self._aperform(patience)
             except psycopg.Error as error:
                 await asyncio.sleep(patience.pause_after(error))
 
@@ -137,11 +134,12 @@ class Call:
         patience.sent = False
         connection = await self._database.pools.atake()
         try:
-            if not self._database.is_ready:
-                await aperform_steps(connection, ensure(self._database.location.schema))
-                self._database.is_ready = True
-            patience.sent = True
-            return await (await connection.execute(self._statement, self._arguments, binary=True)).fetchall()
+            with answered_within(self._database.location.call_timeout_s, connection):
+                if not self._database.is_ready:
+                    await aperform_steps(connection, ensure(self._database.location.schema))
+                    self._database.is_ready = True
+                patience.sent = True
+                return await (await connection.execute(self._statement, self._arguments, binary=True)).fetchall()
         except psycopg.Error as error:
             if error.sqlstate is None or connection.closed:
                 await self._database.pools.adrop_idle()
@@ -149,7 +147,7 @@ class Call:
                 await connection.close()
             raise
         except asyncio.CancelledError:
-            # Cancelled by its caller, or by the budget: the connection may have fallen silent, and others with it.
+            # Its caller may have given it up because the connection fell silent, and others with it.
             await connection.close()
             await self._database.pools.adrop_idle()
             raise

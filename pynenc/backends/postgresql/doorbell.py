@@ -22,8 +22,8 @@ from pynenc.polling import readable
 from pynenc.ports.doorbell import Doorbell
 
 _LONGEST_PAUSE_S = 1.0
-_POLL_S = 0.25
-_ALIVE_S = 20.0
+POLL_S = 0.25
+ALIVE_S = 20.0
 """How often a listener asks whether its connection lives."""
 
 
@@ -150,7 +150,7 @@ class Listener(threading.Thread):
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
     def _poll(self) -> None:
-        while not self._is_over(_POLL_S):
+        while not self._is_over(POLL_S):
             self._ring_all()
 
     def _listen(self) -> None:
@@ -163,10 +163,10 @@ class Listener(threading.Thread):
             self._has_listened = True
             asked_s = time.monotonic()
             while True:
-                ready = readable([connection.fileno(), self._over.fileno()], _ALIVE_S)
+                ready = readable([connection.fileno(), self._over.fileno()], ALIVE_S)
                 if self._over.fileno() in ready:
                     return
-                if not ready or time.monotonic() - asked_s > _ALIVE_S:
+                if not ready or time.monotonic() - asked_s > ALIVE_S:
                     asked_s = time.monotonic()
                     connection.execute("SELECT 1")
                 self._ring_notified(connection)

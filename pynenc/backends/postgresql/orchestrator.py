@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -71,6 +71,9 @@ from pynenc.model.status import State
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
 
+if TYPE_CHECKING:
+    from pynenc.ports.loop_doorbell import Heard, LoopDoorbell
+
 MOST_AHEAD = 10_000
 MOST_NAMED = 20
 _GATED_S = 1.0
@@ -105,6 +108,11 @@ class PostgresqlOrchestrator(Orchestrator):
 
     def doorbell(self) -> Doorbell:
         return self._bells.doorbell()
+
+    def doorbell_on_loop(self, heard: Heard) -> LoopDoorbell:
+        from pynenc.backends.postgresql.loop_doorbell import PostgresqlLoopBell
+
+        return PostgresqlLoopBell(self._database.location, self._database.pools, heard)
 
     # --- the hot path ---
 

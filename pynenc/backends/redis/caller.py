@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pynenc.backends.redis.codec import unpack
 from pynenc.backends.redis.connecting import Connections
@@ -14,6 +14,9 @@ from pynenc.io import Op
 from pynenc.ports.backend import ClockUs
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.transfer import Seal, refusal
+
+if TYPE_CHECKING:
+    from pynenc.ports.loop_doorbell import Heard, LoopDoorbell
 
 MOVING = "moving"
 """Stands for the time of tests in the operations of a move; see `shared/store.lua`."""
@@ -90,3 +93,8 @@ class Caller:
 
     def doorbell(self) -> Doorbell:
         return self._bells.doorbell()
+
+    def doorbell_on_loop(self, heard: Heard) -> LoopDoorbell:
+        from pynenc.backends.redis.loop_doorbell import RedisLoopBell
+
+        return RedisLoopBell(self._connections, heard)

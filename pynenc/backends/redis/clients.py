@@ -30,7 +30,8 @@ def pool_of(location: Location) -> Any:
 
 def async_pool_of(location: Location) -> Any:
     """Return a pool for one event loop; not of a cluster."""
-    options = {**_options(location), "retry": AsyncRetry(NoBackoff(), 0)}
+    # Whoever uses a connection bounds its exchanges, each as a whole: see `loop_connections`.
+    options = {**_options(location), "retry": AsyncRetry(NoBackoff(), 0), "socket_timeout": None}
     if location.kind == "sentinel":
         sentinel = AsyncSentinel(location.hosts, sentinel_kwargs=_sentinel_options(location), **options)
         return sentinel.master_for(location.master).connection_pool
@@ -49,6 +50,17 @@ def async_cluster_of(location: Location) -> Any:
     return redis.asyncio.RedisCluster(
         startup_nodes=nodes, retry=AsyncRetry(NoBackoff(), 0), **_cluster_options(location)
     )
+
+
+async def close_on_loop(client: Any) -> None:
+    """Close what `async_pool_of` or `async_cluster_of` returned."""
+    if isinstance(client, redis.asyncio.RedisCluster):
+        await client.aclose()
+        return
+    await client.disconnect()
+    if isinstance(client, redis.asyncio.SentinelConnectionPool):
+        for sentinel in client.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _options(location: Location) -> dict[str, Any]:

@@ -10,20 +10,21 @@ connection on which none came takes the idle ones with it, which are likely to b
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import random
 import threading
 import time
-import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from redis import exceptions
 
 from pynenc.backends.redis import clients
+from pynenc.backends.redis.cancellations import Cancellations
 from pynenc.backends.redis.faults import is_lost_connection, is_refused_for_now, translate
 from pynenc.backends.redis.location import Location
+from pynenc.backends.redis.loop_connections import LoopConnections
 from pynenc.backends.redis.scripts import Script
 from pynenc.backends.slots import Slots
 from pynenc.errors import StoreUnavailable
@@ -41,13 +42,6 @@ class OfThreads(NamedTuple):
     slots: Slots
 
 
-class OfLoop(NamedTuple):
-    """What the coroutines of an event loop share."""
-
-    client: Any
-    slots: asyncio.Semaphore
-
-
 class Connections:
     """The connections of one process to one server, failover group or cluster. Opens nothing before the first use.
 
@@ -61,7 +55,7 @@ class Connections:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._blocking: OfThreads | None = None
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OfLoop] = weakref.WeakKeyDictionary()
+        self._by_loop: dict[asyncio.AbstractEventLoop, LoopConnections] = {}
 
     def run(
         self, script: Script, arguments: Sequence[bytes | int | str], *, durable: bool = False, repeatable: bool = True
@@ -85,10 +79,10 @@ class Connections:
         return (yield Command(self, parts, None, False, repeatable))
 
     def close(self) -> None:
-        """Give the connections of threads back; those of event loops go with them. The next call opens anew."""
+        """Give the connections back, each on its event loop if it has one. The next call opens anew."""
         with self._lock:
             blocking, self._blocking = self._blocking, None
-            self._by_loop.clear()
+            self._by_loop = {}
         if blocking is not None:
             blocking.client.disconnect() if self.location.kind != "cluster" else blocking.client.close()
 
@@ -99,10 +93,7 @@ class Connections:
         blocking = self._blocking
         if blocking is None or self._pid != os.getpid():
             with self._lock:
-                if self._pid != os.getpid():
-                    # A child must not use, and not close, the sockets of its parent.
-                    self._pid, self._blocking = os.getpid(), None
-                    self._by_loop.clear()
+                self._leave_parents()
                 blocking = self._blocking
                 if blocking is None:
                     is_cluster = self.location.kind == "cluster"
@@ -111,18 +102,30 @@ class Connections:
                     blocking = self._blocking = OfThreads(client, slots)
         return blocking
 
-    def on_loop(self) -> OfLoop:
-        """Return the pool of the running event loop, or its client of the cluster."""
+    def on_loop(self) -> LoopConnections:
+        """Return the connections of the running event loop."""
         loop = asyncio.get_running_loop()
-        if self._pid != os.getpid():
-            self._pid, self._blocking = os.getpid(), None
-            self._by_loop.clear()
         found = self._by_loop.get(loop)
-        if found is None:
-            is_cluster = self.location.kind == "cluster"
-            client = (clients.async_cluster_of if is_cluster else clients.async_pool_of)(self.location)
-            found = self._by_loop[loop] = OfLoop(client, asyncio.Semaphore(self.location.pool_size))
+        if found is None or self._pid != os.getpid():
+            with self._lock:
+                self._leave_parents()
+                for each in [each for each in self._by_loop if each.is_closed()]:
+                    del self._by_loop[each]
+            found = self._by_loop[loop] = LoopConnections(self.location, partial(self._leave_loop, loop))
         return found
+
+    def _leave_loop(self, loop: asyncio.AbstractEventLoop, connections: LoopConnections) -> None:
+        if self._by_loop.get(loop) is connections:
+            del self._by_loop[loop]
+
+    def _leave_parents(self) -> None:
+        """Forget what was opened before a fork: a child must neither use nor close it. The caller holds the lock."""
+        if self._pid != os.getpid():
+            _inherited.append(self._by_loop)
+            self._pid, self._blocking, self._by_loop = os.getpid(), None, {}
+
+
+_inherited: list[Any] = []
 
 
 class Command:
@@ -205,41 +208,47 @@ class Command:
             client.release(connection)
 
     async def _aperform(self, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
-        client, slots = self._connections.on_loop()
+        here = self._connections.on_loop()
         patience.sent = False
-        async with slots:
+        async with here.slots:
             # Its time begins now: coroutines that wait for a place take turns, however many there are.
             patience.begin()
-            return await self._aperform_on(client, parts, patience)
+            return await self._aperform_on(here, parts, patience)
 
-    async def _aperform_on(self, client: Any, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
+    async def _aperform_on(self, here: LoopConnections, parts: tuple[Any, ...], patience: Patience) -> tuple[Any, Any]:
+        cancellations = Cancellations()
         if self._connections.location.kind == "cluster":
             patience.sent = True
-            return await client.execute_command(*parts), None
-        connection = await client.get_connection()
+            reply = await here.client.execute_command(*parts)
+            cancellations.heed()
+            return reply, None
+        connection = await here.take()
         try:
             patience.sent = True
-            await connection.send_command(*parts)
-            if self._waits:
-                await connection.send_command(*self._wait_command())
-            if self._gives_up_early:
-                return await connection.read_response(disable_decoding=True), None
-            async with asyncio.timeout(self._connections.location.call_timeout_s):
-                reply = await connection.read_response(disable_decoding=True, timeout=math.inf)
-                return reply, await connection.read_response(timeout=math.inf) if self._waits else None
-        except exceptions.ResponseError:
-            if self._waits:
-                await connection.disconnect()
+            async with asyncio.timeout(self._longest_s):
+                await connection.send_command(*parts)
+                if self._waits:
+                    await connection.send_command(*self._wait_command())
+                reply = await connection.read_response(disable_decoding=True)
+                reached = await connection.read_response() if self._waits else None
+            cancellations.heed()
+        except BaseException as error:
+            # After an error that the server replied with, nothing else is under way.
+            if isinstance(error, exceptions.ResponseError) and not self._waits:
+                here.give(connection)
+            else:
+                await connection.disconnect(nowait=True)
+            if isinstance(error, TimeoutError):
+                await here.drop_idle()
             raise
-        except (exceptions.TimeoutError, TimeoutError):
-            await connection.disconnect(nowait=True)
-            await client.disconnect(inuse_connections=False)
-            raise
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await client.release(connection)
+        here.give(connection)
+        return reply, reached
+
+    @property
+    def _longest_s(self) -> float:
+        """How long an exchange on an event loop may take; early enough for another connection where that may help."""
+        budget_s = self._connections.location.call_timeout_s
+        return budget_s / 3 if self._gives_up_early else budget_s
 
     @property
     def _gives_up_early(self) -> bool:

@@ -19,7 +19,9 @@ from pynenc.backends.redis import clients
 from pynenc.backends.redis.location import Location
 from pynenc.ports.doorbell import Doorbell
 
-_BLOCK_S = 20
+BLOCK_S = 20
+SILENT_S = BLOCK_S + 10
+"""Without any answer for so long a connection counts as broken."""
 _LONGEST_PAUSE_S = 1.0
 
 
@@ -145,8 +147,8 @@ class Listener(threading.Thread):
             # What was rung while nobody listened may be lost.
             self._ring_all()
             while not self._over:
-                connection.send_command("BLPOP", self._key, _BLOCK_S)
-                popped = connection.read_response(disable_decoding=True, timeout=_BLOCK_S + 10)
+                connection.send_command("BLPOP", self._key, BLOCK_S)
+                popped = connection.read_response(disable_decoding=True, timeout=SILENT_S)
                 if popped is not None:
                     self._ring(popped[1])
                     connection.send_command("LPOP", self._key, 100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pynenc.backends.gate_checks import check_setting
 from pynenc.backends.redis.caller import Caller
@@ -57,6 +57,9 @@ from pynenc.model.status import State
 from pynenc.ports.doorbell import Doorbell
 from pynenc.ports.orchestrator import Orchestrator
 
+if TYPE_CHECKING:
+    from pynenc.ports.loop_doorbell import Heard, LoopDoorbell
+
 MOST_AHEAD = 10_000
 MOST_NAMED = 20
 
@@ -86,6 +89,9 @@ class RedisOrchestrator(Orchestrator):
 
     def doorbell(self) -> Doorbell:
         return self._caller.doorbell()
+
+    def doorbell_on_loop(self, heard: Heard) -> LoopDoorbell:
+        return self._caller.doorbell_on_loop(heard)
 
     # --- the hot path ---
 
