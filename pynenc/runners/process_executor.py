@@ -19,7 +19,7 @@ from msgspec import structs
 
 from pynenc.core.loading import AppReference
 from pynenc.model.ids import Epoch, InvocationId
-from pynenc.model.records import Cancelled, Claim, Completion, Failure, ProgressNote, Suspend
+from pynenc.model.records import Claim, Completion, Failure, ProgressNote, Suspend
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
     Began,
@@ -40,7 +40,7 @@ from pynenc.runners.limit_keeper import LimitKeeper, force
 from pynenc.runners.scaling import Load, Scaling
 from pynenc.runners.store_calls import StoreCalls
 from pynenc.runners.worker_config import WorkerConfig, WorkerMode
-from pynenc.runners.worker_endings import endings_of
+from pynenc.runners.worker_endings import cancelled_unbegun, endings_of
 from pynenc.runners.worker_fleet import WorkerFleet
 from pynenc.runners.worker_limits import WorkerLimits
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
@@ -201,9 +201,9 @@ class ProcessExecutor(Executor):
     def stop(self, invocation_id: InvocationId, epoch: Epoch, why: StopReason, grace_s: float) -> None:
         worker, run = self._find(invocation_id, epoch)
         if worker is None or run is None:
-            if self._dispatcher.drop({(invocation_id, epoch)}):
-                detail = "cancelled before it started"
-                self._events.append(Finished(Cancelled(invocation_id=invocation_id, epoch=epoch, detail=detail)))
+            self._events += [
+                Finished(cancelled_unbegun(claim)) for claim in self._dispatcher.drop({(invocation_id, epoch)})
+            ]
             return
         if run.stopping is None:
             run.stopping = why.value
@@ -430,7 +430,10 @@ class ProcessExecutor(Executor):
         run = self._forget(worker, key)
         if run is None:
             return
-        if recalled:
+        if run.is_cancelled:
+            # It gave it back before it heard of that.
+            self._events.append(Finished(cancelled_unbegun(run.claim)))
+        elif recalled:
             self._events.append(Returned(*key, detail))
         else:
             # In front of what was claimed later, in the order it came.

@@ -252,6 +252,9 @@ class RunKeeper:
     def _happened(self, run: Run, event: Began | WatchWanted | Returned | Lost) -> None:
         if isinstance(event, Began):
             self.table.began(run, event.at_s, event.worker)
+            if run.cancel_told:
+                # The executor may have heard of it while the body was neither queued nor running.
+                self._executor.stop(run.invocation_id, run.epoch, StopReason.CANCEL, self._stop_grace_s)
         elif isinstance(event, WatchWanted):
             self._watches(run, event.waits)
         else:

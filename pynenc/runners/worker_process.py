@@ -24,7 +24,7 @@ import msgspec
 from pynenc.errors import ProtocolError
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.records import Claim
-from pynenc.ports.stopping import Seen
+from pynenc.ports.stopping import Seen, StopReason
 from pynenc.runners.black_box import BlackBox
 from pynenc.runners.now_running import NowRunning, new_page
 from pynenc.runners.vitals import out_of_memory_kills
@@ -87,6 +87,11 @@ class SentRun:
     @property
     def began(self) -> bool:
         return self.began_s is not None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its body is to stop, or not to begin, because somebody cancelled it."""
+        return self.stopping == StopReason.CANCEL.value
 
 
 class WorkerProcess:
