@@ -385,7 +385,8 @@ class Pynenc(Limiting, Pausing, KeepingValues):
     def submitter(self) -> Submitter:
         from pynenc.core.submitting import Submitter
 
-        return Submitter(self.control, self.scheduler, self.run_times, self.hooks)
+        run_times = self.run_times if self.scheduler.wants_run_times else None
+        return Submitter(self.control, self.scheduler, run_times, self.hooks)
 
     @cached_property
     def run_times(self) -> RunTimes:

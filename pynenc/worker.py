@@ -44,6 +44,7 @@ from pynenc.runners.black_box import record_lines, record_stacks
 from pynenc.runners.linked import LinkedOrchestrator, RunnerLine
 from pynenc.runners.now_running import NowRunning
 from pynenc.runners.thread_executor import ThreadExecutor
+from pynenc.runners.warming import import_what_bodies_use
 from pynenc.runners.worker_config import WorkerConfig, WorkerMode
 from pynenc.runners.worker_signals import StopOrders
 from pynenc.wire.frames import (
@@ -289,8 +290,8 @@ class Worker:
 
             self._outbox.send(FrameType.BYE, Bye(f"the app cannot be loaded: {error!r}\n{traceback.format_exc()}"))
             sys.exit(1)
-        _warm_up(app)
         app.use_orchestrator(LinkedOrchestrator(self._line, lambda: app.backend.orchestrator))
+        _warm_up(app)
         self._executor = self._make_executor(app.execution, welcome)
         self._executor.start()
         self._outbox.send(FrameType.CREDIT, Credit(CREDITS))
@@ -317,9 +318,10 @@ class Worker:
 
 
 def _warm_up(app: Pynenc) -> None:
-    """Import what bodies need before the first one runs: one that is interrupted in an import leaves half a module."""
+    """Import what bodies need before the first one runs."""
+    import_what_bodies_use()
     try:
-        _ = app.payloads
+        _ = app.payloads, app.submitter
     except Exception as error:  # noqa: BLE001 - who needs what is missing says so
         logger.debug("warming up met %r", error)
 

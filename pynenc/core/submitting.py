@@ -92,7 +92,7 @@ class Submitter:
         self,
         orchestrator: Orchestrator,
         scheduler: Scheduler,
-        run_times: RunTimes,
+        run_times: RunTimes | None,
         hooks: Hooks,
         clock: ClockUs = system_clock_us,
     ) -> None:
@@ -132,7 +132,7 @@ class Submitter:
 
         Repeating it submits nothing more.
         """
-        if self._scheduler.wants_run_times:
+        if self._run_times is not None:
             yield from self._run_times.refresh()
         arguments = yield from call.task.payloads.offload(call.sealed)
         key = child_invocation_id(instead_of, epoch, _digest(b"again", call.task.task_id, call.sealed), 0)
@@ -148,7 +148,7 @@ class Submitter:
         context: RunContext | None,
         told: Sequence[SubmittedCall] = (),
     ) -> Op[list[SubmitReply]]:
-        if self._scheduler.wants_run_times:
+        if self._run_times is not None:
             yield from self._run_times.refresh()
         carried = yield from _offloaded(calls)
         now_us = self._clock()
@@ -194,7 +194,7 @@ class Submitter:
                 now_us=now_us,
                 priority=options.priority,
                 deadline_us=None if options.deadline is None else options.deadline_us(now_us),
-                run_time_us=self._run_times.of(task.task_id) if self._scheduler.wants_run_times else None,
+                run_time_us=self._run_times.of(task.task_id) if self._run_times is not None else None,
                 follows=bool(call.after),
                 parent_rank=context.claim.rank if context else None,
             ),

@@ -26,6 +26,7 @@ from pynenc.runners.signals import StopSignals
 from pynenc.runners.telling import telling
 from pynenc.runners.told_store import told
 from pynenc.runners.wait_bound import ParkLimits
+from pynenc.runners.warming import import_what_bodies_use
 from pynenc.runners.worker_limits import WorkerLimits
 
 if TYPE_CHECKING:
@@ -245,6 +246,7 @@ class ThreadRunner(Runner):
     def make_executor(self, name: str) -> Executor:
         from pynenc.runners.thread_executor import ThreadExecutor
 
+        import_what_bodies_use()
         conf = self.app.conf
         return ThreadExecutor(self.app.execution, slots=sizing.threads(conf), runner_name=name, kept=conf.min_threads)
 
@@ -312,6 +314,7 @@ class AsyncRunner(Runner):
     def make_executor(self, name: str) -> Executor:
         from pynenc.runners.asyncio_executor import AsyncioExecutor
 
+        import_what_bodies_use()
         return AsyncioExecutor(self.app.execution, slots=sizing.coroutines(self.app.conf), runner_name=name)
 
     def park_limits(self) -> ParkLimits:
