@@ -27,6 +27,13 @@ class Request(Protocol[T_co]):
 
 Op = Generator[Request[Any], Any, T]
 
+
+class Whole:
+    """Base of requests that must not be interrupted: what they take of their process they have to give back."""
+
+    __slots__ = ()
+
+
 Apart = Callable[[Callable[[], Any]], Any]
 """Calls what it is given and returns what that returns, in one piece."""
 
@@ -39,9 +46,9 @@ _thread = _Thread()
 
 
 def perform_apart(apart: Apart | None) -> None:
-    """Have every request that the calling thread sends from now on sent through `apart`; None: directly.
+    """Have every `Whole` request that the calling thread sends from now on sent through `apart`; None: directly.
 
-    For threads into which others raise exceptions: a connection that was taken has to be given back.
+    For threads into which others raise exceptions.
     """
     _thread.apart = apart
 
@@ -56,7 +63,7 @@ def run(op: Op[T]) -> T:
         request = next(op)
         while True:
             try:
-                reply = request.send() if apart is None else apart(request.send)
+                reply = apart(request.send) if apart is not None and isinstance(request, Whole) else request.send()
             except BaseException as error:  # noqa: BLE001 - raised inside the operation
                 request = op.throw(error)
             else:
@@ -82,7 +89,7 @@ async def arun(op: Op[T]) -> T:
         return result
 
 
-class Immediate:
+class Immediate(Whole):
     """A request that a function answers at once, without waiting for anything outside this process."""
 
     __slots__ = ("_function",)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynenc import errors
 from pynenc.errors import RunnerStopped, StoreError
-from pynenc.io import Op
+from pynenc.io import Op, Whole
 from pynenc.model.ids import InvocationId
 from pynenc.model.records import CancelReply, Submission, SubmitReply
 from pynenc.ports.orchestrator import Orchestrator
@@ -58,7 +58,7 @@ class RunnerLine:
         self._send(seq, call)
 
 
-class RunnerCall:
+class RunnerCall(Whole):
     """A request that a runner answers."""
 
     __slots__ = ("_call", "_line")

@@ -18,7 +18,7 @@ from pynenc.backends.postgresql.connecting import BoundedConnection, Pools, answ
 from pynenc.backends.postgresql.faults import is_lost_connection, translate, was_undone
 from pynenc.backends.postgresql.location import Location
 from pynenc.backends.postgresql.migrating import Steps, api_schema, ensure, finish
-from pynenc.io import Op
+from pynenc.io import Op, Whole
 from pynenc.ports.backend import ClockUs
 
 _FIRST_PAUSE_S = 0.01
@@ -79,7 +79,7 @@ class Database:
         self.pools.close()
 
 
-class Call:
+class Call(Whole):
     """One statement."""
 
     __slots__ = ("_arguments", "_database", "_repeatable", "_statement")
@@ -158,7 +158,7 @@ class Call:
             await self._database.pools.agive(connection)
 
 
-class Migration:
+class Migration(Whole):
     """The steps of `migrating` on a connection of their own."""
 
     __slots__ = ("_database", "_post")

@@ -28,7 +28,7 @@ from pynenc.backends.redis.loop_connections import LoopConnections
 from pynenc.backends.redis.scripts import Script
 from pynenc.backends.slots import Slots
 from pynenc.errors import StoreUnavailable
-from pynenc.io import Op
+from pynenc.io import Op, Whole
 
 _FAILURES = (exceptions.RedisError, OSError, EOFError, StoreUnavailable)
 _FIRST_PAUSE_S = 0.01
@@ -128,7 +128,7 @@ class Connections:
 _inherited: list[Any] = []
 
 
-class Command:
+class Command(Whole):
     """One command, or a script with the text to send where the server does not know it yet."""
 
     __slots__ = ("_connections", "_parts", "_repeatable", "_text_parts", "_waits")

@@ -11,7 +11,7 @@ from pynenc.backends.sqlite.doorbell import Ringer
 from pynenc.backends.sqlite.queue_names import QueueNames
 from pynenc.backends.sqlite.sealing import refuse_if_sealed
 from pynenc.backends.sqlite.unit import Unit
-from pynenc.io import Op
+from pynenc.io import Op, Whole
 from pynenc.ports.backend import ClockUs
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Store:
         return result
 
 
-class Write:
+class Write(Whole):
     """One atomic unit; rings bells after its commit."""
 
     __slots__ = ("_change", "_sealed_too", "_store")
@@ -89,7 +89,7 @@ class Write:
             raise
 
 
-class Read:
+class Read(Whole):
     """One consistent look."""
 
     __slots__ = ("_look", "_sealed_too", "_store")

@@ -40,7 +40,7 @@ def passed_over(
 
 
 def left_behind(record: Applied, snapshots: Collection[Snapshot]) -> Iterator[Finding]:
-    """C14: what a body waits for that asked for that stands before it, unless somebody has it."""
+    """C14: what a body waits for that asked for that stands before it, unless somebody has it, or had it until now."""
     request: Exchange = record.arguments[0]
     live = {each.call.invocation_id: each for each in snapshots if each.control is not None}
     for wish, reply in zip(request.completions, record.reply.verdicts, strict=True):
@@ -52,6 +52,8 @@ def left_behind(record: Applied, snapshots: Collection[Snapshot]) -> Iterator[Fi
         for awaited in (live[each] for each in wish.waits if each in live):
             control = awaited.control
             if control is None or control.owner is not None or keep_order(awaited.call.gates):
+                continue
+            if awaited.attempts and awaited.attempts[-1].ended_at_us == record.at_us:
                 continue
             if control.rank > before(waiter.control.rank):
                 yield Finding("C14", awaited.call.invocation_id, "is waited for by what goes before it")
