@@ -15,7 +15,7 @@ from tests.servers import PostgresServer, RedisServer
 # Ended sessions are kept for as long as history may name them, numbers and settings for ever; runners that have nothing
 # to do are noted as such.
 _KEPT = ("session", "meta", "queue", "sleeper")
-_KEPT_BY_REDIS = ("s:", "bell:")
+_KEPT_BY_REDIS = ("s", "bell:-")
 """Sessions, and rings for processes that are gone: those lapse by themselves."""
 
 
@@ -58,7 +58,7 @@ class RedisPlace(Place):
         with redis.Redis.from_url(self.url) as client:
             names = (key.decode("utf-8", "replace").partition(":")[2] for key in client.scan_iter())
             sorts = Counter("".join(c for c in name if not c.isdigit())[:6] for name in names)
-            return {sort: count for sort, count in sorts.items() if not sort.startswith(_KEPT_BY_REDIS)}
+            return {sort: count for sort, count in sorts.items() if sort not in _KEPT_BY_REDIS}
 
 
 class PostgresPlace(Place):
