@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from pynenc.model.ids import Epoch, InvocationId
-from pynenc.model.records import Claim, Completion, Outcome, ProgressNote, Suspend
+from pynenc.model.records import Cancelled, Claim, Completion, Outcome, ProgressNote, Suspend
 from pynenc.ports.run_link import WaitReply
 from pynenc.ports.stopping import StopReason as StopReason
 
@@ -18,6 +18,12 @@ class Finished(Struct, frozen=True):
     """A run ended; it is no business of the executor any more. Never carries a `Suspend`."""
 
     completion: Completion
+
+    @classmethod
+    def unbegun(cls, invocation_id: InvocationId, epoch: Epoch) -> Finished:
+        """Return the end of a run that was cancelled before its body began."""
+        detail = "cancelled before it started"
+        return cls(Cancelled(invocation_id=invocation_id, epoch=epoch, detail=detail))
 
 
 class Began(Struct, frozen=True):

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from pynenc.model.ids import Epoch, InvocationId
-from pynenc.model.records import Cancelled, Claim, Completion, Suspend
+from pynenc.model.records import Claim, Completion, Suspend
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
     Began,
@@ -140,8 +140,7 @@ class AsyncioExecutor(Executor, BodyHost):
         if body is not None:
             body.stop(why)
         elif self._unqueue(lambda claim, _: (claim.invocation_id, claim.epoch) == key):
-            detail = "cancelled before it started"
-            self.outbox.put(Finished(Cancelled(invocation_id=invocation_id, epoch=epoch, detail=detail)))
+            self.outbox.put(Finished.unbegun(*key))
         else:
             self._threads.stop(invocation_id, epoch, why, grace_s)
 

@@ -40,7 +40,7 @@ from pynenc.runners.limit_keeper import LimitKeeper, force
 from pynenc.runners.scaling import Load, Scaling
 from pynenc.runners.store_calls import StoreCalls
 from pynenc.runners.worker_config import WorkerConfig, WorkerMode
-from pynenc.runners.worker_endings import cancelled_unbegun, endings_of
+from pynenc.runners.worker_endings import endings_of
 from pynenc.runners.worker_fleet import WorkerFleet
 from pynenc.runners.worker_limits import WorkerLimits
 from pynenc.runners.worker_process import Key, SentRun, WorkerProcess
@@ -201,9 +201,8 @@ class ProcessExecutor(Executor):
     def stop(self, invocation_id: InvocationId, epoch: Epoch, why: StopReason, grace_s: float) -> None:
         worker, run = self._find(invocation_id, epoch)
         if worker is None or run is None:
-            self._events += [
-                Finished(cancelled_unbegun(claim)) for claim in self._dispatcher.drop({(invocation_id, epoch)})
-            ]
+            if self._dispatcher.drop({(invocation_id, epoch)}):
+                self._events.append(Finished.unbegun(invocation_id, epoch))
             return
         if run.stopping is None:
             run.stopping = why.value
@@ -432,7 +431,7 @@ class ProcessExecutor(Executor):
             return
         if run.is_cancelled:
             # It gave it back before it heard of that.
-            self._events.append(Finished(cancelled_unbegun(run.claim)))
+            self._events.append(Finished.unbegun(*key))
         elif recalled:
             self._events.append(Returned(*key, detail))
         else:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pynenc.model.ids import Epoch, InvocationId
 from pynenc.model.policies import has_cpu_limit
-from pynenc.model.records import Cancelled, Claim, Completion, Suspend
+from pynenc.model.records import Claim, Completion, Suspend
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import (
     Began,
@@ -137,8 +137,7 @@ class ThreadExecutor(Executor, BodyHost):
         if body is not None:
             body.stop(why)
         elif self._unqueue({(invocation_id, epoch)}):
-            cancelled = Cancelled(invocation_id=invocation_id, epoch=epoch, detail="cancelled before it started")
-            self.outbox.put(Finished(cancelled))
+            self.outbox.put(Finished.unbegun(invocation_id, epoch))
 
     def abandon(self, runs: Iterable[tuple[InvocationId, Epoch]]) -> None:
         gone = set(runs)

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pynenc.model.ids import InvocationId, id_text
-from pynenc.model.records import Cancelled, Claim, Completion, Crash
+from pynenc.model.records import Cancelled, Completion, Crash
 from pynenc.ports.attempts import AttemptExecution
 from pynenc.ports.executor import ExecutorEvent, Finished, Lost, Returned
 from pynenc.ports.stopping import Seen, StopReason
@@ -65,17 +65,11 @@ def endings_of(worker: WorkerProcess, seen: Seen, recalled: Set[Key], execution:
         elif run.resumed or run.key in to_blame or run.key in noted:
             events.append(Returned(*run.key, ended))
         elif run.is_cancelled:
-            events.append(Finished(cancelled_unbegun(run.claim)))
+            events.append(Finished.unbegun(*run.key))
         else:
             again.append(run)
     blamed = [invocation_id for invocation_id, _ in to_blame]
     return Endings(events, again, blamed if len(blamed) > 1 else [], blamed[0] if len(blamed) == 1 else None)
-
-
-def cancelled_unbegun(claim: Claim) -> Cancelled:
-    """Return how a claim ends that was cancelled before its body began."""
-    detail = "cancelled before it started"
-    return Cancelled(invocation_id=claim.invocation_id, epoch=claim.epoch, detail=detail)
 
 
 def _to_blame(worker: WorkerProcess) -> Set[Key]:
